@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+// The command: checks the Node it runs on, then hands over to src/main.ts.
+// An older Node that runs us by name ("npx stowage") finds the pinned Node beside the package and uses that.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const here = dirname(fileURLToPath(import.meta.url))
+const pinned = join(here, '..', 'node_modules', '.bin', 'node')
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+const tooOld = major < 24 || (major === 24 && minor < 7)
+
+if (tooOld && existsSync(pinned) && !process.env.STOWAGE_PINNED_NODE) {
+  const child = spawn(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: 'inherit',
+    env: { ...process.env, STOWAGE_PINNED_NODE: '1' },
+  })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)))
+} else {
+  await import('./require-node.js')
+  await import('../src/main.ts')
+}

@@ -1,0 +1,23 @@
+// Small text files by path: registry:2's link files. Paths are relative to the root of the store, with "/" between parts.
+
+export interface KeyEntry {
+  readonly name: string
+  readonly directory: boolean
+}
+
+/**
+ * What stands here mirrors facts of the Db, so writes are atomic towards readers but need not be durable at once.
+ * Every path is made from parsed values; a part that is "", "." or ".." or holds NUL or a backslash is refused by a throw.
+ */
+export interface KeyStore {
+  /** The text, undefined when absent. Reads at most 4 KiB: a link is one digest. */
+  get(path: string): Promise<string | undefined>
+  /** Writes the file, and the folders above it. */
+  put(path: string, text: string): Promise<void>
+  /** Removes a file or a folder with all that is in it; absent is fine. */
+  remove(path: string): Promise<void>
+  /** The direct children of a folder, in no order; none when it is absent. Large folders are read in pieces. */
+  list(path: string): AsyncIterable<KeyEntry>
+  /** When the file was last written, milliseconds since 1970; undefined when absent. */
+  modifiedAt(path: string): Promise<number | undefined>
+}

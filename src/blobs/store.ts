@@ -1,0 +1,82 @@
+// Bytes by digest. A store knows nothing of repositories, tags or rights: those are facts, and live in the Db.
+//
+//   <root>/docker/registry/v2/blobs/sha256/<first 2 hex>/<hex>/data      one file a blob, registry:2's own path
+//   <root>/stowage/uploads/<id>                                          bytes of an open upload
+//
+// Every digest given to a store is a sha256: another algorithm is an alias, resolved in the Db.
+import type { Digest } from '#oci/digest.ts'
+
+export interface BlobStat {
+  /** Bytes. */
+  readonly size: number
+  /** When the bytes were last written, in milliseconds since 1970. */
+  readonly modifiedAt: number
+}
+
+/** An open blob. It stays readable until closed, also when the blob is deleted meanwhile. */
+export interface BlobReader {
+  readonly size: number
+  readonly modifiedAt: number
+  /**
+   * The bytes from start (inclusive) to end (exclusive), in order. A chunk is lent: it is valid until the next one is
+   * asked for, then its memory is used again. Memory per reader is constant.
+   * @throws when the file ends before `end`
+   */
+  chunks(start?: number, end?: number): AsyncIterable<Uint8Array>
+  close(): Promise<void>
+}
+
+export interface BlobStore {
+  stat(digest: Digest): Promise<BlobStat | undefined>
+  open(digest: Digest): Promise<BlobReader | undefined>
+  /** The whole blob when it is at most maxBytes, which the caller bounds; undefined when absent or larger. */
+  read(digest: Digest, maxBytes: number): Promise<Buffer | undefined>
+  /**
+   * Stores bytes that the caller has hashed. Durable when it resolves (file and folders synced).
+   * @throws OciError STORAGE_FULL
+   */
+  put(digest: Digest, bytes: Uint8Array): Promise<void>
+  /** True when there was something to delete. */
+  delete(digest: Digest): Promise<boolean>
+}
+
+/** A row of bytes that grows. One writer at a time: the caller sees to that. */
+export interface UploadWriter {
+  /** Bytes accepted so far, those of earlier writers included. */
+  readonly offset: number
+  /** Takes a chunk; a returned promise means: wait for it before the next chunk. Rejects when the disk refused. */
+  write(chunk: Uint8Array): Promise<void> | undefined
+  /** Hands everything to the operating system, so that it survives the death of this process, and closes. */
+  close(): Promise<void>
+}
+
+/** The bytes of open uploads. Ids are made by us: [a-zA-Z0-9_-], at most 64 characters. */
+export interface UploadStore {
+  /** Bytes present, undefined when there are none of that id. */
+  size(id: string): Promise<number | undefined>
+  /**
+   * Opens at an offset and drops what stands behind it; offset 0 creates.
+   * @throws when fewer bytes than offset are there
+   */
+  append(id: string, offset: number): Promise<UploadWriter>
+  /** The bytes so far, for hashing them again after a restart. */
+  openUpload(id: string): Promise<BlobReader | undefined>
+  /**
+   * Makes the upload the blob of that digest, which the caller has computed from these bytes. Durable when it resolves.
+   * Replaces bytes that are there already: what was just hashed is known to be good.
+   */
+  commit(id: string, digest: Digest): Promise<void>
+  /** Drops an upload; absent is fine. */
+  discard(id: string): Promise<void>
+  /** Every id that has bytes, with their age, for the sweeper. */
+  list(): AsyncIterable<{ readonly id: string; readonly modifiedAt: number }>
+}
+
+/** A store of bytes that uploads can grow in. */
+export type BlobStorage = BlobStore & UploadStore
+
+/** Extra power: what a store holds altogether, for gc, scrub and adoption. */
+export interface Listing {
+  /** Every blob of the store, in no order. Junk beside them is passed over. */
+  blobs(): AsyncIterable<{ readonly digest: Digest; readonly size: number; readonly modifiedAt: number }>
+}

@@ -1,0 +1,24 @@
+// A body as a thing that pushes chunks: cheaper than an async iterator, and with back-pressure.
+
+/**
+ * Takes one chunk. Returns a promise when the source must wait before the next one, undefined when it may go on.
+ * The chunk belongs to the sink from then on.
+ */
+export type ByteSink = (chunk: Uint8Array) => Promise<void> | undefined
+
+/** Pushes every chunk into the sink, then resolves. Rejects when the source breaks or the sink throws. */
+export type ByteSource = (sink: ByteSink) => Promise<void>
+
+export const emptySource: ByteSource = async () => {}
+
+export function sourceOf(...chunks: readonly Uint8Array[]): ByteSource {
+  return async (sink) => {
+    for (const chunk of chunks) await sink(chunk)
+  }
+}
+
+export function sourceFrom(chunks: AsyncIterable<Uint8Array>): ByteSource {
+  return async (sink) => {
+    for await (const chunk of chunks) await sink(chunk)
+  }
+}
