@@ -7,9 +7,10 @@ import { test } from 'node:test'
 const FLOORS: Record<string, number> = {
   lib: 0,
   oci: 1,
-  identity: 1,
+
   learn: 1,
   telemetry: 1,
+  identity: 2,
   blobs: 2,
   db: 2,
   layers: 2,
@@ -39,7 +40,8 @@ const CONFINED: Record<string, string> = {
   commander: 'cli',
 }
 
-const IMPORT = /(?:^|\n)\s*(?:import|export)\s[^'"]*?from\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)|(?:^|\n)\s*import\s*['"]([^'"]+)['"]/g
+const IMPORT =
+  /(?:^|\n)\s*(?:import|export)\s[^'"]*?from\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)|(?:^|\n)\s*import\s*['"]([^'"]+)['"]/g
 
 function roomOf(path: string): string {
   return path.split('/')[0] ?? path

@@ -1,8 +1,6 @@
 // Who asks. A value: how it was proved is `access/`'s business.
 
-export type Principal =
-  | { readonly kind: 'anonymous' }
-  | { readonly kind: 'user'; readonly name: string }
+export type Principal = { readonly kind: 'anonymous' } | { readonly kind: 'user'; readonly name: string }
 
 export const ANONYMOUS: Principal = { kind: 'anonymous' }
 

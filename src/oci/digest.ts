@@ -42,7 +42,8 @@ export function encodedOf(digest: Digest): string {
 }
 
 export function digestFrom(algorithm: DigestAlgorithm, hex: string): Digest {
-  if (hex.length !== HEX_LENGTH[algorithm]) throw new Error(`not a ${algorithm} value: ${hex.length} characters`)
+  if (hex.length !== HEX_LENGTH[algorithm])
+    throw new Error(`not a ${algorithm} value: ${hex.length} characters`)
   return `${algorithm}:${hex}` as Digest
 }
 

@@ -27,8 +27,16 @@ export const ERRORS = {
     400,
     'the content does not have the digest that was named: send it again, or correct the digest',
   ),
-  DIGEST_MISSING: row('DIGEST_INVALID', 400, 'closing an upload needs the query parameter digest=<digest of the whole blob>'),
-  ALGORITHM_UNSUPPORTED: row('DIGEST_INVALID', 400, 'the digest algorithm is not supported: use sha256 or sha512'),
+  DIGEST_MISSING: row(
+    'DIGEST_INVALID',
+    400,
+    'closing an upload needs the query parameter digest=<digest of the whole blob>',
+  ),
+  ALGORITHM_UNSUPPORTED: row(
+    'DIGEST_INVALID',
+    400,
+    'the digest algorithm is not supported: use sha256 or sha512',
+  ),
   SIZE_MISMATCH: row('SIZE_INVALID', 400, 'the length of the body is not the length that was declared'),
   NAME_INVALID: row(
     'NAME_INVALID',
@@ -40,17 +48,30 @@ export const ERRORS = {
     400,
     'the tag is invalid: at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or dash',
   ),
-  MANIFEST_INVALID: row('MANIFEST_INVALID', 400, 'the manifest is invalid: see detail for everything that is wrong'),
+  MANIFEST_INVALID: row(
+    'MANIFEST_INVALID',
+    400,
+    'the manifest is invalid: see detail for everything that is wrong',
+  ),
   MANIFEST_TOO_LARGE: row('MANIFEST_INVALID', 413, 'the manifest is larger than this registry accepts'),
   MANIFEST_BLOB_UNKNOWN: row(
     'MANIFEST_BLOB_UNKNOWN',
     404,
     'the manifest refers to content that this repository does not have: push it first',
   ),
-  PAGINATION_INVALID: row('PAGINATION_NUMBER_INVALID', 400, 'n must be a whole number within the limit of this registry'),
+  PAGINATION_INVALID: row(
+    'PAGINATION_NUMBER_INVALID',
+    400,
+    'n must be a whole number within the limit of this registry',
+  ),
   REQUEST_INVALID: row('UNSUPPORTED', 400, 'the request is malformed: see detail'),
   BODY_TOO_LARGE: row('SIZE_INVALID', 413, 'the body is larger than this registry accepts'),
-  BODY_TOO_SLOW: row('SIZE_INVALID', 408, 'the transfer made no progress and was cut: resume it at the offset that the upload reports', true),
+  BODY_TOO_SLOW: row(
+    'SIZE_INVALID',
+    408,
+    'the transfer made no progress and was cut: resume it at the offset that the upload reports',
+    true,
+  ),
   UNAUTHORIZED: row('UNAUTHORIZED', 401, 'authentication is required: log in and try again'),
   CREDENTIALS_INVALID: row('UNAUTHORIZED', 401, 'the user name or password is wrong'),
   DENIED: row('DENIED', 403, 'this identity may not do that here'),
@@ -64,20 +85,52 @@ export const ERRORS = {
   ),
   ROUTE_UNKNOWN: row('NAME_UNKNOWN', 404, 'there is no such endpoint: see the distribution specification'),
   METHOD_UNSUPPORTED: row('UNSUPPORTED', 405, 'this method is not supported here'),
-  DELETE_DISABLED: row('UNSUPPORTED', 405, 'deleting is turned off: set storage.delete.enabled to true to allow it'),
-  READ_ONLY: row('UNSUPPORTED', 405, 'the registry is read-only: set storage.maintenance.readonly.enabled to false to allow writes'),
-  RANGE_INVALID: row('RANGE_INVALID', 416, 'the range is not satisfiable: continue where the Range header of this reply ends'),
+  DELETE_DISABLED: row(
+    'UNSUPPORTED',
+    405,
+    'deleting is turned off: set storage.delete.enabled to true to allow it',
+  ),
+  READ_ONLY: row(
+    'UNSUPPORTED',
+    405,
+    'the registry is read-only: set storage.maintenance.readonly.enabled to false to allow writes',
+  ),
+  RANGE_INVALID: row(
+    'RANGE_INVALID',
+    416,
+    'the range is not satisfiable: continue where the Range header of this reply ends',
+  ),
   UPLOAD_OUT_OF_ORDER: row(
     'RANGE_INVALID',
     416,
     'the chunk does not start where the upload ends: ask for the status of the upload and continue there',
   ),
-  UPLOAD_BUSY: row('BLOB_UPLOAD_INVALID', 409, 'another request took this upload over: ask for its status and continue there', true),
-  TOO_MANY_UPLOADS: row('TOOMANYREQUESTS', 429, 'too many uploads are open: finish or cancel some, or try again later', true),
+  UPLOAD_BUSY: row(
+    'BLOB_UPLOAD_INVALID',
+    409,
+    'another request took this upload over: ask for its status and continue there',
+    true,
+  ),
+  TOO_MANY_UPLOADS: row(
+    'TOOMANYREQUESTS',
+    429,
+    'too many uploads are open: finish or cancel some, or try again later',
+    true,
+  ),
   TOO_MANY_REQUESTS: row('TOOMANYREQUESTS', 429, 'too many requests: try again later', true),
-  STORAGE_FULL: row('UNAVAILABLE', 507, 'the registry has no space left: free or add space, then push again', true),
+  STORAGE_FULL: row(
+    'UNAVAILABLE',
+    507,
+    'the registry has no space left: free or add space, then push again',
+    true,
+  ),
   UNAVAILABLE: row('UNAVAILABLE', 503, 'the registry cannot serve this now: try again', true),
-  INTERNAL: row('UNKNOWN', 500, 'an unexpected error: the log of the registry has it under the request id', true),
+  INTERNAL: row(
+    'UNKNOWN',
+    500,
+    'an unexpected error: the log of the registry has it under the request id',
+    true,
+  ),
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorReason = keyof typeof ERRORS
@@ -99,7 +152,10 @@ export class OciError extends Error {
   readonly headers: Readonly<Record<string, string>>
 
   constructor(reason: ErrorReason, options: OciErrorOptions = {}) {
-    super(options.message ?? ERRORS[reason].message, options.cause === undefined ? undefined : { cause: options.cause })
+    super(
+      options.message ?? ERRORS[reason].message,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    )
     this.reason = reason
     this.detail = options.detail
     this.headers = options.headers ?? {}

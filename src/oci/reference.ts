@@ -10,7 +10,9 @@ export type RepositoryName = string & { readonly [repositoryBrand]: true }
 export type Tag = string & { readonly [tagBrand]: true }
 
 /** What names a manifest inside a repository. */
-export type Reference = { readonly tag: Tag; readonly digest?: undefined } | { readonly digest: Digest; readonly tag?: undefined }
+export type Reference =
+  | { readonly tag: Tag; readonly digest?: undefined }
+  | { readonly digest: Digest; readonly tag?: undefined }
 
 export const REPOSITORY_NAME_LENGTH_MAX = 255
 
