@@ -1,0 +1,120 @@
+// Replies: what a handler says, and how it goes out. Bytes of a blob are lent by the store, so each write is awaited.
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { BlobReader } from '#blobs/store.ts'
+import type { Transfer, TransferWatch } from '#http/transfer-watch.ts'
+
+export interface Reply {
+  readonly status: number
+  readonly headers: OutgoingHttpHeaders
+  /** Absent for an empty body; Content-Length is set from it where the handler did not. */
+  readonly body?: Buffer | string | ReplyStream | undefined
+}
+
+/** A body that is written piece by piece; its Content-Length is in the headers. */
+export interface ReplyStream {
+  write(out: ReplyWriter): Promise<void>
+  /** Runs in any case, also when nothing was written. */
+  close(): Promise<void>
+}
+
+export interface ReplyWriter {
+  /** Resolves when the operating system has taken the bytes. Rejects when the client is gone. */
+  send(chunk: Uint8Array | string): Promise<void>
+}
+
+/** The client closed the connection before it had the whole reply. */
+export class ReaderGone extends Error {
+  override readonly name = 'ReaderGone'
+  constructor() {
+    super('the client closed the connection before the reply was complete')
+  }
+}
+
+/** Sends a reply; resolves to the bytes of the body that went out. */
+export async function sendReply(
+  response: ServerResponse,
+  reply: Reply,
+  watch: TransferWatch,
+  head: boolean,
+): Promise<number> {
+  const { status, headers, body } = reply
+  if (body === undefined || typeof body === 'string' || Buffer.isBuffer(body)) {
+    const length = body === undefined ? 0 : Buffer.byteLength(body)
+    if (headers['Content-Length'] === undefined && status !== 204 && status !== 304)
+      headers['Content-Length'] = length
+    response.writeHead(status, headers)
+    if (head || body === undefined) response.end()
+    else response.end(body)
+    return head ? 0 : length
+  }
+  try {
+    response.writeHead(status, headers)
+    if (head) {
+      response.end()
+      return 0
+    }
+    return await stream(response, body, watch)
+  } finally {
+    await body.close()
+  }
+}
+
+async function stream(response: ServerResponse, body: ReplyStream, watch: TransferWatch): Promise<number> {
+  const transfer = watch.start('send', () => response.destroy())
+  const writer = new ResponseWriter(response, transfer)
+  try {
+    await body.write(writer)
+    response.end()
+    return writer.bytes
+  } catch (error) {
+    // The status is out: only a broken connection can say that the body is not complete.
+    response.destroy()
+    throw error
+  } finally {
+    transfer.end()
+    writer.stop()
+  }
+}
+
+class ResponseWriter implements ReplyWriter {
+  bytes = 0
+  readonly #response: ServerResponse
+  readonly #transfer: Transfer
+  #reject: ((error: Error) => void) | undefined
+  readonly #onClose = () => this.#reject?.(new ReaderGone())
+
+  constructor(response: ServerResponse, transfer: Transfer) {
+    this.#response = response
+    this.#transfer = transfer
+    response.on('close', this.#onClose)
+    response.on('error', this.#onClose)
+  }
+
+  send(chunk: Uint8Array | string): Promise<void> {
+    if (this.#response.destroyed) return Promise.reject(new ReaderGone())
+    return new Promise((resolve, reject) => {
+      this.#reject = reject
+      this.#response.write(chunk, (error) => {
+        this.#reject = undefined
+        if (error) return reject(new ReaderGone())
+        this.bytes += chunk.length
+        this.#transfer.progress(chunk.length)
+        resolve()
+      })
+    })
+  }
+
+  stop(): void {
+    this.#response.off('close', this.#onClose)
+  }
+}
+
+/** The bytes from start to end of an open blob; closes it. */
+export function readerStream(reader: BlobReader, start: number, end: number): ReplyStream {
+  return {
+    async write(out) {
+      for await (const chunk of reader.chunks(start, end)) await out.send(chunk)
+    },
+    close: () => reader.close(),
+  }
+}

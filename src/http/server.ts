@@ -1,0 +1,171 @@
+// The HTTP server: Fastify on a node server of our own, one wildcard route for /v2/, health beside it.
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import { createSecureServer as createHttp2Server } from 'node:http2'
+import { createServer as createHttpsServer } from 'node:https'
+import type { ListenOptions } from 'node:net'
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import type { AwaitingContinue } from '#http/body.ts'
+import { errorReply } from '#http/errors.ts'
+import { addHealthRoutes, type Readiness } from '#http/health.ts'
+import type { TlsFiles } from '#http/tls.ts'
+import type { V2 } from '#http/v2/dispatch.ts'
+import { OciError } from '#oci/errors.ts'
+
+export interface ServerOptions {
+  readonly listen: ListenOptions
+  /** `http.prefix`, with a slash at both ends. */
+  readonly prefix: string
+  readonly tls?: { readonly files: TlsFiles; readonly http2: boolean } | undefined
+  readonly limits: ServerLimits
+  readonly readiness: Readiness
+}
+
+export interface ServerLimits {
+  /** Longest time for the headers of a request. */
+  readonly headerMs: number
+  /** How long an idle connection stays open between requests. */
+  readonly keepAliveMs: number
+  readonly headerBytesMax: number
+  readonly connectionsMax: number
+}
+
+export interface RunningServer {
+  /** Where it listens, as `host:port` or the path of a socket. */
+  readonly address: string
+  readonly port: number | undefined
+  /** Stops accepting, lets transfers finish for at most that long, then cuts what is left. */
+  stop(drainMs: number): Promise<void>
+  reloadTls(): Promise<void>
+}
+
+export async function startServer(
+  options: ServerOptions,
+  v2: V2,
+  awaitingContinue: AwaitingContinue,
+): Promise<RunningServer> {
+  const { prefix } = options
+  const slot: { handle?: (request: IncomingMessage, response: ServerResponse) => void } = {}
+  const node = await createNodeServer(options, (request, response) => slot.handle?.(request, response))
+  node.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    awaitingContinue.add(request)
+    slot.handle?.(request, response)
+  })
+  const app = Fastify({
+    serverFactory: (handler) => {
+      slot.handle = handler
+      return node
+    },
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: options.limits.headerBytesMax, caseSensitive: true },
+    frameworkErrors: (_error, _request, reply) => {
+      const refusal = errorReply(new OciError('NAME_INVALID', { detail: 'the address cannot be decoded' }))
+      void (reply as FastifyReply)
+        .code(refusal.status)
+        .headers(refusal.headers as Record<string, string>)
+        .send(refusal.body ?? '')
+    },
+  })
+  addV2(app, prefix, v2)
+  addHealthRoutes(app, prefix, options.readiness)
+  await app.ready()
+  await listen(node, options.listen)
+  const draining = { on: false }
+  node.prependListener('request', (_request: IncomingMessage, response: ServerResponse) => {
+    if (draining.on && !response.headersSent && response.req.httpVersionMajor < 2)
+      response.setHeader('Connection', 'close')
+  })
+  const address = node.address()
+  return {
+    address:
+      typeof address === 'string' ? address : address ? `${bracket(address.address)}:${address.port}` : '',
+    port: typeof address === 'object' && address ? address.port : undefined,
+    async stop(drainMs) {
+      draining.on = true
+      const closed = new Promise<void>((resolve) => node.close(() => resolve()))
+      const cut = setTimeout(() => node.closeAllConnections?.(), drainMs)
+      await closed
+      clearTimeout(cut)
+      await app.close()
+    },
+    async reloadTls() {
+      const context = await options.tls?.files.read()
+      if (context && 'setSecureContext' in node)
+        (node as { setSecureContext(c: object): void }).setSecureContext(context)
+    },
+  }
+}
+
+/** Everything below /v2/ bypasses Fastify's body parsing: bodies are streams, and the specification names its own errors. */
+function addV2(app: FastifyInstance, prefix: string, v2: V2): void {
+  const base = `${prefix}v2`
+  app.register(async (scope) => {
+    scope.addHook('onRequest', (request, reply) => {
+      reply.hijack()
+      const url = request.raw.url ?? ''
+      const mark = url.indexOf('?')
+      const path = mark < 0 ? url : url.slice(0, mark)
+      void v2.handle(request.raw, reply.raw, path.slice(base.length + 1), mark < 0 ? '' : url.slice(mark + 1))
+    })
+    for (const url of [base, `${base}/`, `${base}/*`]) {
+      scope.route({ method: [...app.supportedMethods], url, handler: async () => {} })
+    }
+  })
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+async function createNodeServer(options: ServerOptions, handle: Handler): Promise<Server> {
+  const { limits, tls } = options
+  const http1 = {
+    headersTimeout: limits.headerMs,
+    // A body may take hours; what stalls is cut by the transfer watch.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.keepAliveMs,
+    maxHeaderSize: limits.headerBytesMax,
+    connectionsCheckingInterval: Math.max(100, Math.min(5_000, limits.headerMs)),
+    noDelay: true,
+  }
+  const server = tls
+    ? tls.http2
+      ? (createHttp2Server({
+          ...(await tls.files.read()),
+          ...http1,
+          allowHTTP1: true,
+          settings: HTTP2_SETTINGS,
+        }) as unknown as Server)
+      : createHttpsServer({ ...(await tls.files.read()), ...http1 })
+    : createHttpServer(http1)
+  server.on('request', handle)
+  server.headersTimeout = limits.headerMs
+  server.requestTimeout = 0
+  server.keepAliveTimeout = limits.keepAliveMs
+  server.maxConnections = limits.connectionsMax
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable)
+      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    else socket.destroy()
+  })
+  return server
+}
+
+/** Windows large enough for uploads over a network with some delay: 64 KiB a round trip would cap them. */
+const HTTP2_SETTINGS = { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 100 }
+
+function listen(server: Server, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function bracket(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}

@@ -1,0 +1,24 @@
+// What a handler gets: the parsed request, who asks, and the collaborators.
+import type { IncomingMessage } from 'node:http'
+import type { Links } from '#http/links.ts'
+import type { Route } from '#http/v2/route.ts'
+import type { Caller } from '#identity/caller.ts'
+import type { ByteSource } from '#lib/byte-source.ts'
+import type { RepositoryName } from '#oci/reference.ts'
+import type { Registry } from '#registry/registry.ts'
+
+export interface Context {
+  readonly registry: Registry
+  readonly links: Links
+  readonly request: IncomingMessage
+  readonly route: Route
+  readonly query: URLSearchParams
+  readonly caller: Caller
+  readonly body: ByteSource
+  /** Whether the caller may pull from a repository that he names as the source of a mount. */
+  readonly mountable: (repository: RepositoryName) => Promise<boolean>
+  /** Runs after the reply, with the bytes that went out; for read events. */
+  afterReply: ((sent: number, durationMs: number) => void) | undefined
+  /** What the access log tells of the content. */
+  digest: string | undefined
+}

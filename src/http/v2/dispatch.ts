@@ -1,0 +1,207 @@
+// One request of /v2/ from its headers to its last byte: route, rights, operation, reply, log, metrics, event.
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { Authenticator } from '#access/authenticate.ts'
+import { type AwaitingContinue, bodySource, ClientGone, drainBody } from '#http/body.ts'
+import { asOciError, errorReply } from '#http/errors.ts'
+import type { Links } from '#http/links.ts'
+import { ReaderGone, type Reply, sendReply } from '#http/send.ts'
+import type { TransferWatch } from '#http/transfer-watch.ts'
+import type { Context } from '#http/v2/context.ts'
+import { accessFor, OPERATIONS } from '#http/v2/operations.ts'
+import { type Match, matchRoute, type Route } from '#http/v2/route.ts'
+import type { Caller } from '#identity/caller.ts'
+import { ANONYMOUS, type Principal, principalName } from '#identity/principal.ts'
+import { OciError } from '#oci/errors.ts'
+import type { RepositoryName } from '#oci/reference.ts'
+import type { Registry } from '#registry/registry.ts'
+import type { Log } from '#telemetry/log.ts'
+import type { Metrics } from '#telemetry/metrics.ts'
+
+export interface V2Options {
+  readonly registry: Registry
+  readonly authenticator: Authenticator
+  readonly links: Links
+  readonly watch: TransferWatch
+  readonly awaitingContinue: AwaitingContinue
+  readonly metrics: Metrics
+  readonly log: Log
+  /** One line a request; undefined where the access log is off. */
+  readonly accessLog: Log | undefined
+  /** On every reply: `http.headers` and our own. */
+  readonly headers: OutgoingHttpHeaders
+  readonly newRequestId: () => string
+}
+
+const NO_QUERY = new URLSearchParams()
+const CLIENT_CLOSED_REQUEST = 499
+
+/** What the log and the metrics tell of a request, filled in while it runs. */
+interface Trace {
+  readonly requestId: string
+  readonly remote: string
+  readonly startedAt: number
+  principal: Principal
+  route: Route | undefined
+  context: Context | undefined
+}
+
+export class V2 {
+  readonly #options: V2Options
+
+  constructor(options: V2Options) {
+    this.#options = options
+  }
+
+  /** Never rejects. `path` is what stands behind `/v2/`, without the query. */
+  async handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    query: string,
+  ): Promise<void> {
+    const { links, newRequestId, watch, headers } = this.#options
+    const trace: Trace = {
+      requestId: newRequestId(),
+      remote: links.remote(request),
+      startedAt: performance.now(),
+      principal: ANONYMOUS,
+      route: undefined,
+      context: undefined,
+    }
+    let reply: Reply
+    try {
+      reply = await this.#answer(request, response, path, query, trace)
+    } catch (error) {
+      if (error instanceof ClientGone || response.destroyed) {
+        this.#finish(request, trace, CLIENT_CLOSED_REQUEST, 0)
+        return
+      }
+      reply = this.#refuse(error, trace)
+    }
+    let sent = 0
+    try {
+      const complete = { ...reply, headers: { ...headers, ...reply.headers } }
+      sent = await sendReply(response, complete, watch, request.method === 'HEAD')
+      const durationMs = performance.now() - trace.startedAt
+      if (reply.status < 400) trace.context?.afterReply?.(sent, durationMs)
+    } catch (error) {
+      if (!(error instanceof ReaderGone)) {
+        this.#options.log.error('a reply broke off', {
+          requestId: trace.requestId,
+          error: describeError(error),
+        })
+        response.destroy()
+      }
+    }
+    this.#finish(request, trace, reply.status, sent)
+    if (!request.complete) drainBody(request)
+  }
+
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    query: string,
+    trace: Trace,
+  ): Promise<Reply> {
+    const { registry, links, watch, awaitingContinue } = this.#options
+    const match = matchRoute(request.method ?? '', path)
+    const route = known(match, request.method)
+    trace.route = route
+    const { authenticator } = this.#options
+    const facts = links.origin(request)
+    trace.principal = await authenticator.authenticate(request.headers, accessFor(route), facts)
+    const caller: Caller = {
+      principal: trace.principal,
+      requestId: trace.requestId,
+      remote: trace.remote,
+      userAgent: request.headers['user-agent']?.slice(0, 300),
+    }
+    const context: Context = {
+      registry,
+      links,
+      request,
+      route,
+      query: query === '' ? NO_QUERY : new URLSearchParams(query),
+      caller,
+      body: bodySource(request, response, watch, awaitingContinue),
+      mountable: (name) => mayPull(authenticator, request, name, facts),
+      afterReply: undefined,
+      digest: undefined,
+    }
+    trace.context = context
+    return OPERATIONS[route.operation].handle(context)
+  }
+
+  #refuse(thrown: unknown, trace: Trace): Reply {
+    const error = asOciError(thrown)
+    if (error.reason === 'CREDENTIALS_INVALID') this.#options.metrics.authFailed()
+    if (error.row.status >= 500) {
+      this.#options.log.error('a request failed', {
+        requestId: trace.requestId,
+        operation: trace.route?.operation,
+        repository: trace.route?.name,
+        reason: error.reason,
+        error: describeError(error.cause ?? error),
+      })
+    }
+    const reply = errorReply(error)
+    return { ...reply, headers: { ...reply.headers, 'X-Request-Id': trace.requestId } }
+  }
+
+  #finish(request: IncomingMessage, trace: Trace, status: number, sent: number): void {
+    const { metrics, accessLog } = this.#options
+    const durationMs = performance.now() - trace.startedAt
+    const received = Number(request.headers['content-length'] ?? 0) || 0
+    const method = request.method ?? ''
+    metrics.request(trace.route?.operation ?? 'none', method, status, durationMs / 1_000, received, sent)
+    if (!accessLog?.enabled('info')) return
+    accessLog.info('request', {
+      requestId: trace.requestId,
+      remote: trace.remote,
+      principal: principalName(trace.principal),
+      method,
+      path: request.url?.slice(0, 500),
+      status,
+      operation: trace.route?.operation,
+      repository: trace.route?.name,
+      digest: trace.context?.digest,
+      received,
+      sent,
+      durationMs: Math.round(durationMs * 100) / 100,
+      userAgent: request.headers['user-agent']?.slice(0, 300),
+    })
+  }
+}
+
+function known(match: Match | undefined, method: string | undefined): Route {
+  if (match === undefined) throw new OciError('ROUTE_UNKNOWN')
+  if (match.operation !== undefined) return match
+  throw new OciError('METHOD_UNSUPPORTED', {
+    detail: { method, allow: match.allow },
+    headers: { Allow: match.allow },
+  })
+}
+
+async function mayPull(
+  authenticator: Authenticator,
+  request: IncomingMessage,
+  name: RepositoryName,
+  facts: { scheme: 'http' | 'https'; host: string },
+): Promise<boolean> {
+  try {
+    await authenticator.authenticate(
+      request.headers,
+      [{ type: 'repository', name, actions: ['pull'] }],
+      facts,
+    )
+    return true
+  } catch (error) {
+    if (error instanceof OciError) return false
+    throw error
+  }
+}
+
+function describeError(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
