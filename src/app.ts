@@ -1,0 +1,356 @@
+// The composition root: a configuration in, a running registry out; what starts first stops last.
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { dirname, join } from 'node:path'
+import {
+  type Authenticator,
+  htpasswdAuthentication,
+  noAuthentication,
+  sillyAuthentication,
+} from '#access/authenticate.ts'
+import { Htpasswd } from '#access/htpasswd.ts'
+import { openFilesystemStorage } from '#blobs/filesystem.ts'
+import { MemoryStorage } from '#blobs/memory.ts'
+import type { BlobStorage } from '#blobs/store.ts'
+import type { Config } from '#config/schema.ts'
+import { storedTotals } from '#db/blobs.ts'
+import type { Db } from '#db/db.ts'
+import { lockFolder } from '#db/folder-lock.ts'
+import { refuseNetworkFileSystem } from '#db/network-file-system.ts'
+import { openSqlite } from '#db/sqlite.ts'
+import { uploadIds } from '#db/uploads.ts'
+import { ReadRecorder } from '#events/reads.ts'
+import type { AwaitingContinue } from '#http/body.ts'
+import { startDebugServer } from '#http/debug-server.ts'
+import type { Readiness } from '#http/health.ts'
+import { Links } from '#http/links.ts'
+import { startServer } from '#http/server.ts'
+import { TlsFiles } from '#http/tls.ts'
+import { TransferWatch } from '#http/transfer-watch.ts'
+import { V2 } from '#http/v2/dispatch.ts'
+import { goRegExp } from '#lib/go-regexp.ts'
+import { KeyedMutex } from '#lib/keyed-mutex.ts'
+import { parseListenAddress } from '#lib/listen-address.ts'
+import { Lru } from '#lib/lru.ts'
+import { opensslCiphers } from '#lib/tls-cipher-names.ts'
+import { runPeriodically } from '#maintenance/periodic.ts'
+import { pruneOldEvents } from '#maintenance/prune-events.ts'
+import { sweepUploads } from '#maintenance/sweep-uploads.ts'
+import type { UrlPolicy } from '#oci/url-policy.ts'
+import { type Guard, noDeleteGuard, readOnlyGuard } from '#registry/guards.ts'
+import { LiveUploads } from '#registry/live-uploads.ts'
+import { CACHED_CONTENT_BYTES_MAX, CONTENT_CACHE_BYTES_MAX, type Registry } from '#registry/registry.ts'
+import type { Log } from '#telemetry/log.ts'
+import { Metrics } from '#telemetry/metrics.ts'
+
+const MEMORY_STORAGE_BYTES_MAX = 1024 * 1024 * 1024
+const FIRST_SWEEP_MS = 60_000
+const PRUNE_INTERVAL_MS = 3_600_000
+const SEND_IDLE_MS_MIN = 600_000
+
+export interface App {
+  /** `host:port`, or the path of a socket. */
+  readonly address: string
+  readonly port: number | undefined
+  readonly registry: Registry
+  /** Reads certificates and users again. */
+  reload(): Promise<void>
+  /** Finishes transfers within the drain time, then closes everything. */
+  stop(): Promise<void>
+}
+
+export interface AppLogs {
+  readonly log: Log
+  readonly access: Log
+}
+
+/** @throws Error with a sentence for the operator when something that the configuration names cannot be used */
+export async function startApp(config: Config, logs: AppLogs): Promise<App> {
+  const { log } = logs
+  const closers: (() => Promise<void> | void)[] = []
+  const closeAll = async () => {
+    for (const close of closers.reverse()) await close()
+  }
+  try {
+    return await compose(config, logs, closers, closeAll)
+  } catch (error) {
+    await closeAll().catch((failure) =>
+      log.error('closing after a failed start failed', { error: String(failure) }),
+    )
+    throw error
+  }
+}
+
+async function compose(
+  config: Config,
+  { log, access }: AppLogs,
+  closers: (() => Promise<void> | void)[],
+  closeAll: () => Promise<void>,
+): Promise<App> {
+  const now = Date.now
+  const metrics = new Metrics()
+  const { storage, db } = await openStore(config, log, closers)
+  const reads = new ReadRecorder(db, log, now)
+  closers.push(() => reads.close())
+  const registry: Registry = {
+    db,
+    storage,
+    guards: guardsOf(config),
+    upstreams: [],
+    settings: {
+      sparse: config.validation.manifests.sparse,
+      indexPlatforms: indexPlatformsOf(config),
+      urls: urlPolicyOf(config),
+      validationDisabled: config.validation.disabled,
+      openUploadsMax: config.http.limits.maxopenuploads,
+      tagsPageMax: config.tags.maxtags,
+      catalogPageMax: config.catalog.maxentries,
+    },
+    reads,
+    log,
+    now,
+    newId: randomUUID,
+    announce: () => {},
+    live: new LiveUploads(config.http.limits.maxopenuploads),
+    openUploads: new Set(await uploadIds(db)),
+    content: new Lru({ weightMax: CONTENT_CACHE_BYTES_MAX, entryWeightMax: CACHED_CONTENT_BYTES_MAX }),
+    verifying: new KeyedMutex(),
+  }
+  watchGauges(metrics, registry)
+  startUpkeep(config, registry, closers)
+
+  const { authenticator, reloadUsers } = await openAuthentication(config, log)
+  const { limits } = config.http
+  const watch = new TransferWatch({
+    idleMs: limits.idletimeoutMs,
+    rateWindowMs: limits.minratewindowMs,
+    sendIdleMs: Math.max(SEND_IDLE_MS_MIN, limits.idletimeoutMs),
+    minRate: limits.minrateBytesPerSec,
+  })
+  const links = new Links(
+    {
+      host: config.http.host,
+      prefix: config.http.prefix,
+      absolute: config.http.relativeurls === false,
+      trustedProxies: config.http.trustedproxies,
+    },
+    log,
+  )
+  const awaitingContinue: AwaitingContinue = new WeakSet()
+  const v2 = new V2({
+    registry,
+    authenticator,
+    links,
+    watch,
+    awaitingContinue,
+    metrics,
+    log,
+    accessLog: config.log.accesslog.disabled ? undefined : access,
+    headers: replyHeaders(config),
+    newRequestId: requestIds(),
+  })
+  const readiness: Readiness = async () => ({})
+  const server = await startServer(
+    {
+      listen: listenOptions(config),
+      prefix: config.http.prefix,
+      tls: tlsOf(config),
+      limits: {
+        headerMs: limits.headertimeoutMs,
+        keepAliveMs: limits.keepalivetimeoutMs,
+        headerBytesMax: limits.maxheaderbytes,
+        connectionsMax: limits.maxconnections,
+      },
+      readiness,
+    },
+    v2,
+    awaitingContinue,
+  )
+  closers.push(() => server.stop(config.http.draintimeoutMs))
+  await startDebug(config, readiness, metrics, closers)
+  return {
+    address: server.address,
+    port: server.port,
+    registry,
+    async reload() {
+      await server.reloadTls()
+      await reloadUsers()
+    },
+    stop: closeAll,
+  }
+}
+
+async function openStore(
+  config: Config,
+  log: Log,
+  closers: (() => Promise<void> | void)[],
+): Promise<{ storage: BlobStorage; db: Db }> {
+  const onError = (error: Error) =>
+    log.error('the database could not be checkpointed', { error: error.message })
+  const { filesystem } = config.storage
+  if (!filesystem) {
+    const db = await openSqlite({ onError })
+    closers.push(() => db.close())
+    return { storage: new MemoryStorage({ bytesMax: MEMORY_STORAGE_BYTES_MAX, now: Date.now }), db }
+  }
+  const { path } = config.database
+  const folder = join(filesystem.rootdirectory, 'stowage')
+  const lock = await lockFolder(folder, {
+    pid: process.pid,
+    host: hostname(),
+    since: new Date().toISOString(),
+  })
+  closers.push(() => lock.release())
+  const storage = await openFilesystemStorage({ root: filesystem.rootdirectory, temporaryId: randomUUID })
+  if (path !== ':memory:') await refuseNetworkFileSystem(dirname(path)).catch(passMissing)
+  const db = await openSqlite({ path, onError })
+  closers.push(() => db.close())
+  return { storage, db }
+}
+
+/** A folder that is not there yet is made by the database. */
+function passMissing(error: unknown): void {
+  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+}
+
+function guardsOf(config: Config): Guard[] {
+  const { maintenance, delete: deleting } = config.storage
+  return [
+    ...(maintenance.readonly.enabled ? [readOnlyGuard] : []),
+    ...(deleting.enabled ? [] : [noDeleteGuard]),
+  ]
+}
+
+function indexPlatformsOf(config: Config) {
+  const { platforms, platformlist } = config.validation.manifests.indexes
+  if (platforms === 'all') return undefined
+  return platforms === 'none' ? [] : platformlist.map(({ os, architecture }) => ({ os, architecture }))
+}
+
+function urlPolicyOf(config: Config): UrlPolicy | undefined {
+  const { allow, deny } = config.validation.manifests.urls
+  if (allow.length === 0 && deny.length === 0) return undefined
+  const compiled = (patterns: readonly string[]) => patterns.map((pattern) => goRegExp(pattern) ?? /$^/)
+  return { allow: compiled(allow), deny: compiled(deny) }
+}
+
+function startUpkeep(config: Config, registry: Registry, closers: (() => Promise<void> | void)[]): void {
+  const { enabled, ageMs, intervalMs, dryrun } = config.storage.maintenance.uploadpurging
+  const { readretentionMs, writeretentionMs } = config.events
+  const tasks = [
+    runPeriodically(
+      'prune events',
+      { everyMs: PRUNE_INTERVAL_MS, firstMs: PRUNE_INTERVAL_MS },
+      () => pruneOldEvents(registry, { readsMs: readretentionMs, writesMs: writeretentionMs }),
+      registry.log,
+    ),
+  ]
+  if (enabled) {
+    tasks.push(
+      runPeriodically(
+        'sweep uploads',
+        { everyMs: intervalMs, firstMs: Math.min(FIRST_SWEEP_MS, intervalMs) },
+        () => sweepUploads(registry, { ageMs, dryRun: dryrun }),
+        registry.log,
+      ),
+    )
+  }
+  closers.push(async () => {
+    for (const task of tasks) await task.stop()
+  })
+}
+
+async function openAuthentication(
+  config: Config,
+  log: Log,
+): Promise<{ authenticator: Authenticator; reloadUsers: () => Promise<void> }> {
+  const { htpasswd, silly } = config.auth
+  if (htpasswd) {
+    const users = await Htpasswd.open({ file: htpasswd.path ?? '', log, onCreated: announceFirstUser })
+    return {
+      authenticator: htpasswdAuthentication(users, htpasswd.realm),
+      reloadUsers: () => users.reload(),
+    }
+  }
+  const authenticator = silly ? sillyAuthentication(silly.realm, silly.service) : noAuthentication
+  return { authenticator, reloadUsers: async () => {} }
+}
+
+/** Past the log, which may go to many places: the password is shown once, to whoever starts the server. */
+function announceFirstUser({ file, user, password }: { file: string; user: string; password: string }): void {
+  process.stderr.write(
+    `${file} was missing and has been made, with the user ${user} and the password ${password}\n`,
+  )
+}
+
+function watchGauges(metrics: Metrics, registry: Registry): void {
+  metrics.watch('stowage_uploads_open', () => registry.openUploads.size)
+  metrics.watch('stowage_store_blobs', async () => (await storedTotals(registry.db)).blobs)
+  metrics.watch('stowage_store_bytes', async () => (await storedTotals(registry.db)).bytes)
+}
+
+function replyHeaders(config: Config) {
+  return {
+    'Docker-Distribution-API-Version': 'registry/2.0',
+    'X-Content-Type-Options': 'nosniff',
+    ...Object.fromEntries(Object.entries(config.http.headers).map(([name, values]) => [name, [...values]])),
+  }
+}
+
+/** Unique for this process and all before it, and cheap. */
+function requestIds(): () => string {
+  const start = randomUUID().slice(0, 8)
+  let count = 0
+  return () => {
+    count += 1
+    return `${start}-${count.toString(36)}`
+  }
+}
+
+function listenOptions(config: Config) {
+  const { net, addr } = config.http
+  if (net === 'unix') return { path: addr }
+  return parseListenAddress(addr) ?? {}
+}
+
+function tlsOf(config: Config) {
+  const { certificate, key, clientcas, clientauth, minimumtls, ciphersuites } = config.http.tls
+  if (certificate === undefined || key === undefined) return undefined
+  const versions = {
+    'tls1.0': 'TLSv1',
+    'tls1.1': 'TLSv1.1',
+    'tls1.2': 'TLSv1.2',
+    'tls1.3': 'TLSv1.3',
+  } as const
+  const client = {
+    'request-client-cert': 'request',
+    'require-any-client-cert': 'require',
+    'verify-client-cert-if-given': 'verify-if-given',
+    'require-and-verify-client-cert': 'require',
+  } as const
+  return {
+    http2: !config.http.http2.disabled,
+    files: new TlsFiles({
+      certificate,
+      key,
+      clientCas: clientcas.filter((file) => file !== undefined),
+      clientAuth: client[clientauth],
+      minimumVersion: versions[minimumtls],
+      ciphers: opensslCiphers(ciphersuites),
+    }),
+  }
+}
+
+async function startDebug(
+  config: Config,
+  readiness: Readiness,
+  metrics: Metrics,
+  closers: (() => Promise<void> | void)[],
+): Promise<void> {
+  const { addr, prometheus } = config.http.debug
+  const listen = addr === undefined ? undefined : parseListenAddress(addr)
+  if (!listen) return
+  const metricsPath = prometheus.enabled ? prometheus.path : undefined
+  const debug = await startDebugServer({ listen, readiness, metricsPath }, metrics)
+  closers.push(() => debug.stop())
+}
