@@ -1,5 +1,6 @@
 // Which repositories there are.
 import { type Executor, hot, type Transaction } from '#db/db.ts'
+import { joinedNames, splitNames } from '#db/joined-names.ts'
 
 export interface RepositoryRecord {
   readonly id: number
@@ -25,12 +26,17 @@ const markListed = hot<{ id: number }>()((db, p) =>
 
 const page = hot<{ last: string; limit: number }>()((db, p) =>
   db
-    .selectFrom('repositories')
-    .select('name')
-    .where('listed', '=', 1)
-    .where('name', '>', p.last)
-    .orderBy('name')
-    .limit(p.limit),
+    .selectFrom((from) =>
+      from
+        .selectFrom('repositories')
+        .select('name')
+        .where('listed', '=', 1)
+        .where('name', '>', p.last)
+        .orderBy('name')
+        .limit(p.limit)
+        .as('page'),
+    )
+    .select(joinedNames),
 )
 
 export function findRepository(db: Executor, name: string): Promise<RepositoryRecord | undefined> {
@@ -58,6 +64,5 @@ export async function listRepositoryInCatalog(tx: Transaction, repository: Repos
 
 /** Names in byte order, after `last` exclusively. */
 export async function repositoryPage(db: Executor, last: string, limit: number): Promise<string[]> {
-  const rows = await db.all(page, { last, limit })
-  return rows.map((row) => row.name)
+  return splitNames(await db.first(page, { last, limit }))
 }

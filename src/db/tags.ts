@@ -1,14 +1,20 @@
 // Which manifest a tag points at.
 import { type Executor, hot, type Transaction } from '#db/db.ts'
+import { joinedNames, splitNames } from '#db/joined-names.ts'
 
 const page = hot<{ repositoryId: number; last: string; limit: number }>()((db, p) =>
   db
-    .selectFrom('tags')
-    .select('name')
-    .where('repository_id', '=', p.repositoryId)
-    .where('name', '>', p.last)
-    .orderBy('name')
-    .limit(p.limit),
+    .selectFrom((from) =>
+      from
+        .selectFrom('tags')
+        .select('name')
+        .where('repository_id', '=', p.repositoryId)
+        .where('name', '>', p.last)
+        .orderBy('name')
+        .limit(p.limit)
+        .as('page'),
+    )
+    .select(joinedNames),
 )
 
 const upsert = hot<{ repositoryId: number; name: string; manifestId: number; now: number }>()((db, p) =>
@@ -44,8 +50,7 @@ export async function tagPage(
   last: string,
   limit: number,
 ): Promise<string[]> {
-  const rows = await db.all(page, { repositoryId, last, limit })
-  return rows.map((row) => row.name)
+  return splitNames(await db.first(page, { repositoryId, last, limit }))
 }
 
 export async function setTag(

@@ -1,6 +1,6 @@
 // One request of /v2/ from its headers to its last byte: route, rights, operation, reply, log, metrics, event.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import type { Authenticator } from '#access/authenticate.ts'
+import type { Authenticator, RequestFacts } from '#access/authenticate.ts'
 import { type AwaitingContinue, bodySource, ClientGone, drainBody } from '#http/body.ts'
 import { asOciError, errorReply } from '#http/errors.ts'
 import type { Links } from '#http/links.ts'
@@ -109,7 +109,7 @@ export class V2 {
     const route = known(match, request.method)
     trace.route = route
     const { authenticator } = this.#options
-    const facts = links.origin(request)
+    const facts = lazyFacts(links, request)
     trace.principal = await authenticator.authenticate(request.headers, accessFor(route), facts)
     const caller: Caller = {
       principal: trace.principal,
@@ -174,6 +174,18 @@ export class V2 {
   }
 }
 
+/** Only a challenge needs to know how the client sees us; most requests never ask. */
+function lazyFacts(links: Links, request: IncomingMessage): RequestFacts {
+  return {
+    get host() {
+      return links.origin(request).host
+    },
+    get scheme() {
+      return links.origin(request).scheme
+    },
+  }
+}
+
 function known(match: Match | undefined, method: string | undefined): Route {
   if (match === undefined) throw new OciError('ROUTE_UNKNOWN')
   if (match.operation !== undefined) return match
@@ -187,7 +199,7 @@ async function mayPull(
   authenticator: Authenticator,
   request: IncomingMessage,
   name: RepositoryName,
-  facts: { scheme: 'http' | 'https'; host: string },
+  facts: RequestFacts,
 ): Promise<boolean> {
   try {
     await authenticator.authenticate(
