@@ -27,7 +27,7 @@ const FLOORS: Record<string, number> = {
   assistant: 8,
   http: 9,
   cli: 10,
-  'config.ts': 11,
+  config: 11,
   'app.ts': 12,
   'main.ts': 13,
 }
@@ -94,11 +94,12 @@ test('a library that belongs to one room is imported there alone', () => {
   assert.deepEqual(wrong, [])
 })
 
-test('the environment is read in config.ts alone, and argv in main.ts alone', () => {
+test('the environment is read in config/environment.ts alone, and argv in main.ts alone', () => {
   const wrong: string[] = []
   for (const file of files.filter((name) => !isTest(name))) {
     const text = readFileSync(join('src', file), 'utf8')
-    if (/\bprocess\.env\b/.test(text) && file !== 'config.ts') wrong.push(`${file} reads process.env`)
+    if (/\bprocess\.env\b/.test(text) && file !== 'config/environment.ts')
+      wrong.push(`${file} reads process.env`)
     if (/\bprocess\.argv\b/.test(text) && file !== 'main.ts') wrong.push(`${file} reads process.argv`)
   }
   assert.deepEqual(wrong, [])
