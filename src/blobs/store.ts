@@ -44,9 +44,16 @@ export interface BlobStore {
 export interface UploadWriter {
   /** Bytes accepted so far, those of earlier writers included. */
   readonly offset: number
-  /** Takes a chunk; a returned promise means: wait for it before the next chunk. Rejects when the disk refused. */
+  /**
+   * Takes a chunk, which belongs to the writer from then on; a returned promise means: wait for it before the next chunk.
+   * Rejects when the disk refused, with OciError STORAGE_FULL when it is full.
+   */
   write(chunk: Uint8Array): Promise<void> | undefined
-  /** Hands everything to the operating system, so that it survives the death of this process, and closes. */
+  /**
+   * Hands everything to the operating system, so that it survives the death of this process, and closes. Until then the
+   * bytes may be absent from the store. Rejects when bytes were lost, with the error that write rejected with or would have;
+   * a second call gives the same answer.
+   */
   close(): Promise<void>
 }
 
@@ -55,15 +62,17 @@ export interface UploadStore {
   /** Bytes present, undefined when there are none of that id. */
   size(id: string): Promise<number | undefined>
   /**
-   * Opens at an offset and drops what stands behind it; offset 0 creates.
-   * @throws when fewer bytes than offset are there
+   * Opens at an offset and drops what stands behind it; offset 0 creates, at the latest when the writer is closed.
+   * @throws OciError UPLOAD_OUT_OF_ORDER when fewer bytes than offset are there
    */
   append(id: string, offset: number): Promise<UploadWriter>
   /** The bytes so far, for hashing them again after a restart. */
   openUpload(id: string): Promise<BlobReader | undefined>
   /**
    * Makes the upload the blob of that digest, which the caller has computed from these bytes. Durable when it resolves.
-   * Replaces bytes that are there already: what was just hashed is known to be good.
+   * Replaces bytes that are there already: what was just hashed is known to be good. When the bytes cannot be made
+   * durable the upload is dropped, since trying again would not tell the truth.
+   * @throws OciError BLOB_UPLOAD_UNKNOWN when there is no upload of that id, STORAGE_FULL
    */
   commit(id: string, digest: Digest): Promise<void>
   /** Drops an upload; absent is fine. */

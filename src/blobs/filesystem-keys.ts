@@ -1,0 +1,115 @@
+// Link files of a tree on disk. Readers see the old text or the new one, never half of one.
+import fs from 'node:fs'
+import { opendir, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import {
+  errorCode,
+  isAbsent,
+  makeFolder,
+  openFile,
+  readInto,
+  removeFile,
+  statFile,
+  storageFailure,
+  writeChunks,
+} from '#blobs/file-calls.ts'
+import { checkKeyPath, KEY_BYTES_MAX, keyBytes } from '#blobs/key-path.ts'
+import type { KeyEntry, KeyStore } from '#blobs/keys.ts'
+import { uploadPath } from '#blobs/layout.ts'
+
+/** Entries that are fetched from a folder at a time. */
+const ENTRIES_AT_ONCE = 128
+
+export class FilesystemKeys implements KeyStore {
+  readonly #root: string
+  readonly #temporaryId: () => string
+
+  /** Root is an open filesystem storage; temporaryId gives a new upload id each time. */
+  constructor(root: string, temporaryId: () => string) {
+    this.#root = root
+    this.#temporaryId = temporaryId
+  }
+
+  async get(path: string): Promise<string | undefined> {
+    let fd: number
+    try {
+      fd = await openFile(this.#at(path), 'r')
+    } catch (error) {
+      if (isAbsent(error)) return undefined
+      throw error
+    }
+    try {
+      const buffer = Buffer.allocUnsafe(KEY_BYTES_MAX)
+      return buffer.toString('utf8', 0, await readInto(fd, buffer, KEY_BYTES_MAX, 0))
+    } catch (error) {
+      if (errorCode(error) === 'EISDIR') return undefined
+      throw error
+    } finally {
+      fs.closeSync(fd)
+    }
+  }
+
+  /**
+   * Written among the uploads and renamed: a crash leaves nothing in registry:2's tree, and the upload sweeper finds the
+   * rest. Nothing is synced. The folders are there more often than not, so they are made only when the rename misses them.
+   */
+  async put(path: string, text: string): Promise<void> {
+    const target = this.#at(path)
+    const bytes = keyBytes(text)
+    const temporary = `${this.#root}/${uploadPath(this.#temporaryId())}`
+    try {
+      await writeKey(temporary, bytes)
+      try {
+        fs.renameSync(temporary, target)
+      } catch (error) {
+        if (errorCode(error) !== 'ENOENT') throw error
+        await makeFolder(dirname(target), { recursive: true })
+        fs.renameSync(temporary, target)
+      }
+    } catch (error) {
+      await removeFile(temporary).catch(() => {})
+      throw storageFailure(error)
+    }
+  }
+
+  async remove(path: string): Promise<void> {
+    try {
+      await rm(this.#at(path), { recursive: true, force: true })
+    } catch (error) {
+      if (!isAbsent(error)) throw error
+    }
+  }
+
+  async *list(path: string): AsyncGenerator<KeyEntry> {
+    const folder = this.#at(path)
+    try {
+      for await (const entry of await opendir(folder, { bufferSize: ENTRIES_AT_ONCE }))
+        yield { name: entry.name, directory: entry.isDirectory() }
+    } catch (error) {
+      if (!isAbsent(error)) throw error
+    }
+  }
+
+  async modifiedAt(path: string): Promise<number | undefined> {
+    try {
+      const stat = await statFile(this.#at(path))
+      return stat.isFile() ? stat.mtimeMs : undefined
+    } catch (error) {
+      if (isAbsent(error)) return undefined
+      throw error
+    }
+  }
+
+  #at(path: string): string {
+    return `${this.#root}/${checkKeyPath(path)}`
+  }
+}
+
+async function writeKey(path: string, bytes: Uint8Array): Promise<void> {
+  const fd = await openFile(path, 'w')
+  try {
+    await writeChunks(fd, [bytes], 0)
+  } finally {
+    fs.closeSync(fd)
+  }
+}
