@@ -20,5 +20,8 @@ if (tooOld && existsSync(pinned) && !process.env.STOWAGE_PINNED_NODE) {
   child.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)))
 } else {
   await import('./require-node.js')
+  // The disk, name look-ups and bcrypt share libuv's pool; four threads would let a few syncs hold up every read.
+  // Read when the pool starts, which is after this line.
+  process.env.UV_THREADPOOL_SIZE ??= '16'
   await import('../src/main.ts')
 }
