@@ -225,10 +225,10 @@ describe('the filesystem storage', () => {
       const chunk = Buffer.alloc(64 * 1024)
       let accepted = 0
       await assert.rejects(async () => {
-        for (; accepted < 1000; accepted++) await writer.write(chunk)
+        for (; accepted < 1000; accepted++) await writer.write(Buffer.from(chunk))
       }, hasReason('STORAGE_FULL'))
       assert.ok(accepted <= 40, `${accepted} chunks of 64 KiB were accepted`)
-      await assert.rejects(async () => writer.write(chunk), hasReason('STORAGE_FULL'))
+      await assert.rejects(async () => writer.write(Buffer.from(chunk)), hasReason('STORAGE_FULL'))
       await assert.rejects(writer.close(), hasReason('STORAGE_FULL'))
       await storage.discard('full-large')
     })
@@ -267,7 +267,7 @@ describe('the filesystem storage', () => {
       const writer = await storage.append(id, 0)
       const writing = (async () => {
         try {
-          for (let index = 0; index < mebibytes; index++) await writer.write(chunk)
+          for (let index = 0; index < mebibytes; index++) await writer.write(Buffer.from(chunk))
         } finally {
           await writer.close()
         }
@@ -285,7 +285,7 @@ describe('the filesystem storage', () => {
     let waiting: Promise<void> | undefined
     let chunks = 0
     while (!waiting && chunks < 1000) {
-      waiting = writer.write(chunk)
+      waiting = writer.write(Buffer.from(chunk))
       chunks++
     }
     // 512 KiB in flight, 1 MiB pending.
@@ -294,6 +294,18 @@ describe('the filesystem storage', () => {
     await writer.close()
     assert.equal(await storage.size('pressure'), 24 * 64 * 1024)
     await storage.discard('pressure')
+  })
+
+  test('the memory of a chunk is freed as soon as it is written, and memory that others share is left alone', async () => {
+    const writer = await storage.append('freed', 0)
+    const own = new Uint8Array(64 * 1024)
+    const shared = new Uint8Array(128 * 1024)
+    await writer.write(own)
+    await writer.write(shared.subarray(0, 64 * 1024))
+    await writer.close()
+    assert.equal(own.byteLength, 0)
+    assert.equal(shared.byteLength, 128 * 1024)
+    await storage.discard('freed')
   })
 
   test('a writer makes a source of tiny chunks wait too', async () => {

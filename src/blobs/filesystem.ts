@@ -111,7 +111,13 @@ export class FilesystemStorage implements BlobStorage, Listing {
     blobPath(digest)
     const id = this.#temporaryId()
     try {
-      const writer = await this.append(id, 0)
+      const path = this.#at(uploadPath(id))
+      const writer = new GatheringWriter({
+        path,
+        offset: 0,
+        backgroundSync: this.#backgroundSync,
+        ownsChunks: false,
+      })
       try {
         await writer.write(bytes)
       } finally {

@@ -20,11 +20,24 @@ export interface GatheringWriterOptions {
   /** The open file; without it the file is created (or emptied) when the first bytes are written. */
   readonly fd?: number
   readonly backgroundSync: BackgroundSync
+  /** False when the chunks are still somebody else's: their memory is then left alone. */
+  readonly ownsChunks?: boolean
+}
+
+/**
+ * Frees the memory of a chunk now instead of at some garbage collection. Every 64 MiB of chunks that wait for one makes V8
+ * mark its whole heap: a fifth of the CPU of a large upload.
+ */
+function release(chunk: Uint8Array): void {
+  const { buffer } = chunk
+  // A chunk that shares its memory with others (a pool) is not ours alone.
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === chunk.byteLength) buffer.transfer(0)
 }
 
 export class GatheringWriter implements UploadWriter {
   readonly #path: string
   readonly #backgroundSync: BackgroundSync
+  readonly #ownsChunks: boolean
   /** Bytes at the start of the file that a sync has covered or is about to. */
   #syncedUpTo: number
   #syncing: Promise<void> | undefined
@@ -45,6 +58,7 @@ export class GatheringWriter implements UploadWriter {
     this.#fd = options.fd
     this.#syncedUpTo = options.offset
     this.#backgroundSync = options.backgroundSync
+    this.#ownsChunks = options.ownsChunks ?? true
   }
 
   get offset(): number {
@@ -90,6 +104,7 @@ export class GatheringWriter implements UploadWriter {
       this.#fd ??= await openFile(this.#path, 'w')
       if (chunks.length > 0) await writeChunks(this.#fd, chunks, this.#written)
       this.#written += bytes
+      if (this.#ownsChunks) for (const chunk of chunks) release(chunk)
       this.#syncSometimes(this.#fd)
     } catch (error) {
       this.#fail(error)

@@ -26,7 +26,7 @@ export function blobStorageSuite(name: string, open: () => Promise<StoreUnderTes
 
     async function upload(id: string, offset: number, ...chunks: readonly Uint8Array[]): Promise<void> {
       const writer = await storage.append(id, offset)
-      for (const chunk of chunks) await writer.write(chunk)
+      for (const chunk of chunks) await writer.write(Buffer.from(chunk))
       await writer.close()
     }
 
@@ -170,7 +170,7 @@ export function blobStorageSuite(name: string, open: () => Promise<StoreUnderTes
       test('what was written is there when the writer is closed', async () => {
         const bytes = randomBytes(3 * MiB + 5)
         const writer = await storage.append('grows', 0)
-        for (const chunk of pieces(bytes, 65_536)) await writer.write(chunk)
+        for (const chunk of pieces(bytes, 65_536)) await writer.write(Buffer.from(chunk))
         assert.equal(writer.offset, bytes.length)
         await writer.close()
         assert.equal(await storage.size('grows'), bytes.length)

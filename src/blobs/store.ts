@@ -45,7 +45,7 @@ export interface UploadWriter {
   /** Bytes accepted so far, those of earlier writers included. */
   readonly offset: number
   /**
-   * Takes a chunk, which belongs to the writer from then on; a returned promise means: wait for it before the next chunk.
+   * Takes a chunk, which belongs to the writer from then on, and whose memory is freed once it is written; a returned promise means: wait for it before the next chunk.
    * Rejects when the disk refused, with OciError STORAGE_FULL when it is full.
    */
   write(chunk: Uint8Array): Promise<void> | undefined

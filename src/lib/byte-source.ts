@@ -6,8 +6,11 @@
  */
 export type ByteSink = (chunk: Uint8Array) => Promise<void> | undefined
 
-/** Pushes every chunk into the sink, then resolves. Rejects when the source breaks or the sink throws. */
-export type ByteSource = (sink: ByteSink) => Promise<void>
+/**
+ * Pushes every chunk into the sink, then resolves. Rejects when the source breaks, when the sink throws, and with the
+ * signal's reason when that is aborted while the source waits for more.
+ */
+export type ByteSource = (sink: ByteSink, signal?: AbortSignal) => Promise<void>
 
 export const emptySource: ByteSource = async () => {}
 
