@@ -90,7 +90,12 @@ export async function uploadStatus(
   id: string,
 ): Promise<UploadStatus> {
   await sessionOf(registry, caller, repository, id)
-  return { id, offset: (await registry.storage.size(id)) ?? 0 }
+  return { id, offset: await offsetOf(registry, id) }
+}
+
+/** Where the upload ends. What this process wrote last it knows; otherwise, and while a request writes, the file tells. */
+async function offsetOf(registry: Registry, id: string): Promise<number> {
+  return registry.live.hash(id)?.offset ?? (await registry.storage.size(id)) ?? 0
 }
 
 /**
@@ -107,7 +112,8 @@ export async function appendToUpload(
   return registry.live.hold(id, async (signal) => {
     const session = await sessionOf(registry, caller, repository, id)
     await checkGuards(registry.guards, { kind: 'push-blob', repository, size: body.length }, caller)
-    const hash = await receive(registry, session, body, signal)
+    const offset = await offsetOf(registry, id)
+    const hash = await receive(registry, session, offset, body, signal, 'always')
     return { id, offset: hash.offset }
   })
 }
@@ -152,7 +158,7 @@ export async function uploadWhole(
     }
   } catch (error) {
     await registry.storage.discard(id)
-    throw error
+    throw error instanceof BrokenOff ? error.cause : error
   }
   return closeBytes(registry, caller, repository, {
     id,
@@ -182,31 +188,47 @@ export async function dropUpload(registry: Registry, id: string): Promise<void> 
   await registry.storage.discard(id)
 }
 
+/** `record`: a request that ends the session tells how far it came only when it breaks off. */
 async function receive(
   registry: Registry,
   session: UploadRecord,
+  offset: number,
   body: UploadBody,
   signal: AbortSignal,
+  record: 'always' | 'when-broken',
 ): Promise<RunningHash> {
-  const offset = (await registry.storage.size(session.id)) ?? 0
   if (body.range && body.range.start !== offset) throw outOfOrder(offset)
   const hash = await hashUpTo(registry, session, offset)
-  await write(registry, session.id, hash, body, signal, async () => {
+  const recorded = async () => {
     registry.live.keep(session.id, hash)
     const progress = { id: session.id, size: hash.offset, digest: hash.sha256.peek(), now: registry.now() }
     await registry.db.transaction((tx) => recordUploadProgress(tx, progress), { durable: false })
-  })
+  }
+  try {
+    await write(registry, session.id, hash, body, signal)
+  } catch (error) {
+    if (error instanceof BrokenOff) {
+      await recorded()
+      throw error.cause
+    }
+    throw error
+  }
+  if (record === 'always') await recorded()
   return hash
 }
 
-/** Writes and hashes a body in one pass; `recorded` runs also when the body breaks off, with what came until then. */
+/** The body broke off, and all that came before is written. The cause is what to tell. */
+class BrokenOff extends Error {
+  override readonly name = 'BrokenOff'
+}
+
+/** Writes and hashes a body in one pass. @throws BrokenOff, or what the disk said */
 async function write(
   registry: Registry,
   id: string,
   hash: RunningHash,
   { source, length, range }: UploadBody,
   signal: AbortSignal | undefined,
-  recorded: () => Promise<void> = async () => {},
 ): Promise<void> {
   const start = hash.offset
   const expected = range ? range.end - range.start : length
@@ -226,13 +248,14 @@ async function write(
     if (expected !== undefined && hash.offset - start !== expected) {
       throw new OciError('SIZE_MISMATCH', { detail: { expected, received: hash.offset - start } })
     }
-  } catch (error) {
-    // Closing tells whether the bytes that came are safe; the reason why no more came is the one to report.
-    await writer.close().then(recorded, () => {})
-    throw error
+  } catch (cause) {
+    const written = await writer.close().then(
+      () => true,
+      () => false,
+    )
+    throw written ? new BrokenOff('the body broke off', { cause }) : cause
   }
   await writer.close()
-  await recorded()
 }
 
 /** The hash of the bytes that are there: the running one, or made anew by reading them, once after a restart. */
@@ -263,11 +286,12 @@ async function finalDigests(
   body: UploadBody,
   signal: AbortSignal,
 ): Promise<{ size: number; digests: UploadDigests }> {
-  const offset = (await registry.storage.size(session.id)) ?? 0
+  const offset = await offsetOf(registry, session.id)
   const wantsSha512 = algorithmOf(claimed) === 'sha512'
   const bodyless = body.length === 0
   if (bodyless && body.range && body.range.start !== offset) throw outOfOrder(offset)
   const running = registry.live.hash(session.id)
+  if (bodyless && offset === 0) await (await registry.storage.append(session.id, 0)).close()
   if (bodyless && running?.offset === offset && (running.sha512 || !wantsSha512)) {
     return { size: offset, digests: digestsOf(running) }
   }
@@ -276,8 +300,7 @@ async function finalDigests(
   }
   const hash = bodyless
     ? await hashUpTo(registry, session, offset)
-    : await receive(registry, session, body, signal)
-  if (offset === 0 && bodyless) await (await registry.storage.append(session.id, 0)).close()
+    : await receive(registry, session, offset, body, signal, 'when-broken')
   if (!wantsSha512 || hash.sha512) return { size: hash.offset, digests: digestsOf(hash) }
   return { size: hash.offset, digests: digestsOf(await readAgain(registry, session.id, true)) }
 }
