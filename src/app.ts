@@ -13,8 +13,18 @@ import { openFilesystemStorage } from '#blobs/filesystem.ts'
 import { MemoryStorage } from '#blobs/memory.ts'
 import type { BlobStorage } from '#blobs/store.ts'
 import type { Config } from '#config/schema.ts'
+import {
+  linkOptions,
+  listenOptions,
+  registrySettings,
+  replyHeaders,
+  serverLimits,
+  tlsOptions,
+  watchLimits,
+} from '#config/slices.ts'
 import { storedTotals } from '#db/blobs.ts'
 import type { Db } from '#db/db.ts'
+import { newestEventId } from '#db/events.ts'
 import { lockFolder } from '#db/folder-lock.ts'
 import { refuseNetworkFileSystem } from '#db/network-file-system.ts'
 import { openSqlite } from '#db/sqlite.ts'
@@ -25,18 +35,16 @@ import { startDebugServer } from '#http/debug-server.ts'
 import type { Readiness } from '#http/health.ts'
 import { Links } from '#http/links.ts'
 import { startServer } from '#http/server.ts'
-import { TlsFiles } from '#http/tls.ts'
 import { TransferWatch } from '#http/transfer-watch.ts'
 import { V2 } from '#http/v2/dispatch.ts'
-import { goRegExp } from '#lib/go-regexp.ts'
 import { KeyedMutex } from '#lib/keyed-mutex.ts'
 import { parseListenAddress } from '#lib/listen-address.ts'
 import { Lru } from '#lib/lru.ts'
-import { opensslCiphers } from '#lib/tls-cipher-names.ts'
+import { accepts, answers, fileIsAbsent, type HealthCheck, HealthChecks } from '#maintenance/health-checks.ts'
 import { runPeriodically } from '#maintenance/periodic.ts'
 import { pruneOldEvents } from '#maintenance/prune-events.ts'
 import { sweepUploads } from '#maintenance/sweep-uploads.ts'
-import type { UrlPolicy } from '#oci/url-policy.ts'
+import { digestOf } from '#oci/digest.ts'
 import { type Guard, noDeleteGuard, readOnlyGuard } from '#registry/guards.ts'
 import { LiveUploads } from '#registry/live-uploads.ts'
 import { CACHED_CONTENT_BYTES_MAX, CONTENT_CACHE_BYTES_MAX, type Registry } from '#registry/registry.ts'
@@ -46,7 +54,6 @@ import { Metrics } from '#telemetry/metrics.ts'
 const MEMORY_STORAGE_BYTES_MAX = 1024 * 1024 * 1024
 const FIRST_SWEEP_MS = 60_000
 const PRUNE_INTERVAL_MS = 3_600_000
-const SEND_IDLE_MS_MIN = 600_000
 
 export interface App {
   /** `host:port`, or the path of a socket. */
@@ -97,15 +104,7 @@ async function compose(
     storage,
     guards: guardsOf(config),
     upstreams: [],
-    settings: {
-      sparse: config.validation.manifests.sparse,
-      indexPlatforms: indexPlatformsOf(config),
-      urls: urlPolicyOf(config),
-      validationDisabled: config.validation.disabled,
-      openUploadsMax: config.http.limits.maxopenuploads,
-      tagsPageMax: config.tags.maxtags,
-      catalogPageMax: config.catalog.maxentries,
-    },
+    settings: registrySettings(config),
     reads,
     log,
     now,
@@ -119,23 +118,11 @@ async function compose(
   watchGauges(metrics, registry)
   startUpkeep(config, registry, closers)
 
+  const health = new HealthChecks(healthChecksOf(config, registry), log)
+  closers.push(() => health.stop())
   const { authenticator, reloadUsers } = await openAuthentication(config, log)
-  const { limits } = config.http
-  const watch = new TransferWatch({
-    idleMs: limits.idletimeoutMs,
-    rateWindowMs: limits.minratewindowMs,
-    sendIdleMs: Math.max(SEND_IDLE_MS_MIN, limits.idletimeoutMs),
-    minRate: limits.minrateBytesPerSec,
-  })
-  const links = new Links(
-    {
-      host: config.http.host,
-      prefix: config.http.prefix,
-      absolute: config.http.relativeurls === false,
-      trustedProxies: config.http.trustedproxies,
-    },
-    log,
-  )
+  const watch = new TransferWatch(watchLimits(config))
+  const links = new Links(linkOptions(config), log)
   const awaitingContinue: AwaitingContinue = new WeakSet()
   const v2 = new V2({
     registry,
@@ -145,22 +132,18 @@ async function compose(
     awaitingContinue,
     metrics,
     log,
+    healthy: () => health.healthy,
     accessLog: config.log.accesslog.disabled ? undefined : access,
     headers: replyHeaders(config),
     newRequestId: requestIds(),
   })
-  const readiness: Readiness = async () => ({})
+  const readiness: Readiness = async () => ({ ...(await ownFaults(registry)), ...health.failing() })
   const server = await startServer(
     {
       listen: listenOptions(config),
       prefix: config.http.prefix,
-      tls: tlsOf(config),
-      limits: {
-        headerMs: limits.headertimeoutMs,
-        keepAliveMs: limits.keepalivetimeoutMs,
-        headerBytesMax: limits.maxheaderbytes,
-        connectionsMax: limits.maxconnections,
-      },
+      tls: tlsOptions(config),
+      limits: serverLimits(config),
       readiness,
     },
     v2,
@@ -221,19 +204,6 @@ function guardsOf(config: Config): Guard[] {
   ]
 }
 
-function indexPlatformsOf(config: Config) {
-  const { platforms, platformlist } = config.validation.manifests.indexes
-  if (platforms === 'all') return undefined
-  return platforms === 'none' ? [] : platformlist.map(({ os, architecture }) => ({ os, architecture }))
-}
-
-function urlPolicyOf(config: Config): UrlPolicy | undefined {
-  const { allow, deny } = config.validation.manifests.urls
-  if (allow.length === 0 && deny.length === 0) return undefined
-  const compiled = (patterns: readonly string[]) => patterns.map((pattern) => goRegExp(pattern) ?? /$^/)
-  return { allow: compiled(allow), deny: compiled(deny) }
-}
-
 function startUpkeep(config: Config, registry: Registry, closers: (() => Promise<void> | void)[]): void {
   const { enabled, ageMs, intervalMs, dryrun } = config.storage.maintenance.uploadpurging
   const { readretentionMs, writeretentionMs } = config.events
@@ -276,6 +246,43 @@ async function openAuthentication(
   return { authenticator, reloadUsers: async () => {} }
 }
 
+/** A blob that nobody has: asking for it shows that the store answers. */
+const PROBE = digestOf('')
+
+/** What must work for any request: the database and the store. */
+async function ownFaults({ db, storage }: Registry): Promise<Record<string, string>> {
+  const faults: Record<string, string> = {}
+  await newestEventId(db).catch((error) => {
+    faults['database'] = String(error)
+  })
+  await storage.stat(PROBE).catch((error) => {
+    faults['storage'] = String(error)
+  })
+  return faults
+}
+
+function healthChecksOf({ health, storage: driver }: Config, { storage }: Registry): HealthCheck[] {
+  const { storagedriver, file, http, tcp } = health
+  const checks: HealthCheck[] = []
+  if (storagedriver.enabled) {
+    const name = `storagedriver_${driver.filesystem ? 'filesystem' : 'inmemory'}`
+    const { intervalMs: everyMs, threshold } = storagedriver
+    checks.push({ name, everyMs, threshold, run: async () => void (await storage.stat(PROBE)) })
+  }
+  for (const { file: path = '', intervalMs: everyMs, threshold } of file) {
+    checks.push({ name: path, everyMs, threshold, run: () => fileIsAbsent(path) })
+  }
+  for (const { uri = '', statuscode: status, timeoutMs, headers, intervalMs: everyMs, threshold } of http) {
+    const sent = new Map(Object.entries(headers).map(([name, values]) => [name, values.join(', ')]))
+    const run = () => answers(uri, { status, timeoutMs, headers: sent })
+    checks.push({ name: uri, everyMs, threshold, run })
+  }
+  for (const { addr = '', timeoutMs, intervalMs: everyMs, threshold } of tcp) {
+    checks.push({ name: addr, everyMs, threshold, run: () => accepts(addr, timeoutMs) })
+  }
+  return checks
+}
+
 /** Past the log, which may go to many places: the password is shown once, to whoever starts the server. */
 function announceFirstUser({ file, user, password }: { file: string; user: string; password: string }): void {
   process.stderr.write(
@@ -289,14 +296,6 @@ function watchGauges(metrics: Metrics, registry: Registry): void {
   metrics.watch('stowage_store_bytes', async () => (await storedTotals(registry.db)).bytes)
 }
 
-function replyHeaders(config: Config) {
-  return {
-    'Docker-Distribution-API-Version': 'registry/2.0',
-    'X-Content-Type-Options': 'nosniff',
-    ...Object.fromEntries(Object.entries(config.http.headers).map(([name, values]) => [name, [...values]])),
-  }
-}
-
 /** Unique for this process and all before it, and cheap. */
 function requestIds(): () => string {
   const start = randomUUID().slice(0, 8)
@@ -304,40 +303,6 @@ function requestIds(): () => string {
   return () => {
     count += 1
     return `${start}-${count.toString(36)}`
-  }
-}
-
-function listenOptions(config: Config) {
-  const { net, addr } = config.http
-  if (net === 'unix') return { path: addr }
-  return parseListenAddress(addr) ?? {}
-}
-
-function tlsOf(config: Config) {
-  const { certificate, key, clientcas, clientauth, minimumtls, ciphersuites } = config.http.tls
-  if (certificate === undefined || key === undefined) return undefined
-  const versions = {
-    'tls1.0': 'TLSv1',
-    'tls1.1': 'TLSv1.1',
-    'tls1.2': 'TLSv1.2',
-    'tls1.3': 'TLSv1.3',
-  } as const
-  const client = {
-    'request-client-cert': 'request',
-    'require-any-client-cert': 'require',
-    'verify-client-cert-if-given': 'verify-if-given',
-    'require-and-verify-client-cert': 'require',
-  } as const
-  return {
-    http2: !config.http.http2.disabled,
-    files: new TlsFiles({
-      certificate,
-      key,
-      clientCas: clientcas.filter((file) => file !== undefined),
-      clientAuth: client[clientauth],
-      minimumVersion: versions[minimumtls],
-      ciphers: opensslCiphers(ciphersuites),
-    }),
   }
 }
 

@@ -25,6 +25,8 @@ export interface V2Options {
   readonly awaitingContinue: AwaitingContinue
   readonly metrics: Metrics
   readonly log: Log
+  /** False while a configured health check fails: everything is refused then, as registry:2 does. */
+  readonly healthy: () => boolean
   /** One line a request; undefined where the access log is off. */
   readonly accessLog: Log | undefined
   /** On every reply: `http.headers` and our own. */
@@ -104,7 +106,8 @@ export class V2 {
     query: string,
     trace: Trace,
   ): Promise<Reply> {
-    const { registry, links, watch, awaitingContinue } = this.#options
+    const { registry, links, watch, awaitingContinue, healthy } = this.#options
+    if (!healthy()) throw new OciError('UNAVAILABLE', { detail: 'a health check fails: see /debug/health' })
     const match = matchRoute(request.method ?? '', path)
     const route = known(match, request.method)
     trace.route = route
