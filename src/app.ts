@@ -8,7 +8,6 @@ import {
   noAuthentication,
   sillyAuthentication,
 } from '#access/authenticate.ts'
-import { Htpasswd } from '#access/htpasswd.ts'
 import { openFilesystemStorage } from '#blobs/filesystem.ts'
 import { MemoryStorage } from '#blobs/memory.ts'
 import type { BlobStorage } from '#blobs/store.ts'
@@ -236,6 +235,8 @@ async function openAuthentication(
 ): Promise<{ authenticator: Authenticator; reloadUsers: () => Promise<void> }> {
   const { htpasswd, silly } = config.auth
   if (htpasswd) {
+    // bcrypt is loaded where there are users.
+    const { Htpasswd } = await import('#access/htpasswd.ts')
     const users = await Htpasswd.open({ file: htpasswd.path ?? '', log, onCreated: announceFirstUser })
     return {
       authenticator: htpasswdAuthentication(users, htpasswd.realm),

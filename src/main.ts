@@ -1,4 +1,5 @@
 // The entry: reads argv, hands the commands what they need of the floors above, and turns signals into a clean stop.
+import { flushCompileCache } from 'node:module'
 import { basename } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type App, startApp } from '#app.ts'
@@ -21,6 +22,8 @@ async function serve(file: string | undefined): Promise<void> {
   })
   try {
     const app = await startApp(config, { log, access })
+    // Now, and not at the exit, which may be a sudden one.
+    flushCompileCache()
     log.info('listening', { address: app.address, tls: config.http.tls.certificate !== undefined })
     if (source.kind === 'built-in') welcome(app, config.storage.filesystem?.rootdirectory)
     await untilStopped(app, log)

@@ -16,16 +16,16 @@ const rows = readFileSync('docs/reference/metrics.md', 'utf8')
 // The process metrics are Linux's: elsewhere prom-client knows fewer.
 const isOurs = ({ name }: { name?: string }) => process.platform === 'linux' || name?.startsWith('stowage_')
 
-test('the page of metrics lists every metric with its kind and meaning, and no other', () => {
+test('the page of metrics lists every metric with its kind and meaning, and no other', async () => {
   assert.deepEqual(
     rows.filter(isOurs).map(({ name, type, help }) => ({ name, type, help })),
-    metrics.describe().filter(isOurs),
+    (await metrics.exposition()).describe().filter(isOurs),
   )
 })
 
 test('the labels on the page are those of the samples', async () => {
   metrics.request('tags', 'GET', 200, 0.1, 1, 1)
-  const text = await metrics.text()
+  const text = await (await metrics.exposition()).text()
   for (const { name = '', labels = '' } of rows.filter((row) => row['name']?.startsWith('stowage_'))) {
     const sample = new RegExp(`^${name}(?:_count)?\\{([^}]*)\\}`, 'm').exec(text)?.[1] ?? ''
     const used = [...sample.matchAll(/(\w+)="/g)].map((match) => match[1])

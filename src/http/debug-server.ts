@@ -18,9 +18,10 @@ export async function startDebugServer(
   addReadiness(app, '/debug/health', options.readiness)
   const { metricsPath } = options
   if (metricsPath !== undefined) {
-    app.get(metricsPath, async (_request, reply) =>
-      reply.type(metrics.contentType).send(await metrics.text()),
-    )
+    app.get(metricsPath, async (_request, reply) => {
+      const exposition = await metrics.exposition()
+      return reply.type(exposition.contentType).send(await exposition.text())
+    })
   }
   await app.listen(options.listen)
   return { stop: () => app.close() }

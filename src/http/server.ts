@@ -1,13 +1,15 @@
 // The HTTP server: Fastify on a node server of our own, one wildcard route for /v2/, health beside it.
 import {
   createServer as createHttpServer,
+  type ServerOptions as HttpServerOptions,
   type IncomingMessage,
+  METHODS,
   type Server,
   type ServerResponse,
 } from 'node:http'
-import { createSecureServer as createHttp2Server } from 'node:http2'
+import type { ServerHttp2Session } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
-import type { ListenOptions } from 'node:net'
+import type { ListenOptions, Socket } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import type { AwaitingContinue } from '#http/body.ts'
 import { errorReply } from '#http/errors.ts'
@@ -62,17 +64,19 @@ export async function startServer(
     },
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: options.limits.headerBytesMax, caseSensitive: true },
-    frameworkErrors: (_error, _request, reply) => {
-      const refusal = errorReply(new OciError('NAME_INVALID', { detail: 'the address cannot be decoded' }))
-      void (reply as FastifyReply)
-        .code(refusal.status)
-        .headers(refusal.headers as Record<string, string>)
-        .send(refusal.body ?? '')
-    },
+    frameworkErrors: (_error, _request, reply) =>
+      refuse(
+        reply as FastifyReply,
+        new OciError('NAME_INVALID', { detail: 'the address cannot be decoded' }),
+      ),
   })
+  app.setNotFoundHandler((_request, reply) => refuse(reply, new OciError('ROUTE_UNKNOWN')))
   addV2(app, prefix, v2)
   addHealthRoutes(app, prefix, options.readiness)
   await app.ready()
+  // Fastify's handler would write its refusal into a reply that is under way; Node's own does not.
+  node.removeAllListeners('clientError')
+  const sockets = trackSockets(node)
   await listen(node, options.listen)
   const draining = { on: false }
   node.prependListener('request', (_request: IncomingMessage, response: ServerResponse) => {
@@ -87,8 +91,14 @@ export async function startServer(
     async stop(drainMs) {
       draining.on = true
       const closed = new Promise<void>((resolve) => node.close(() => resolve()))
-      const cut = setTimeout(() => node.closeAllConnections?.(), drainMs)
+      for (const socket of sockets) if (socket.bytesRead === 0 && !options.tls) socket.destroy()
+      // Node ends the connections that are idle now; those that become idle later are ours to end.
+      const idle = setInterval(() => node.closeIdleConnections(), IDLE_POLL_MS)
+      const cut = setTimeout(() => {
+        for (const socket of sockets) socket.destroy()
+      }, drainMs)
       await closed
+      clearInterval(idle)
       clearTimeout(cut)
       await app.close()
     },
@@ -100,9 +110,33 @@ export async function startServer(
   }
 }
 
+/** How long a connection may outlive its last transfer while we stop. */
+const IDLE_POLL_MS = 50
+
+/** The connections that are open, whatever is spoken on them. */
+function trackSockets(node: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>()
+  node.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  return sockets
+}
+
+function refuse(reply: FastifyReply, error: OciError): void {
+  const { status, headers, body } = errorReply(error)
+  // As bytes: to text Fastify would add a charset, which the media type does not have.
+  void reply
+    .code(status)
+    .headers(headers as Record<string, string>)
+    .send(Buffer.from(String(body)))
+}
+
 /** Everything below /v2/ bypasses Fastify's body parsing: bodies are streams, and the specification names its own errors. */
 function addV2(app: FastifyInstance, prefix: string, v2: V2): void {
   const base = `${prefix}v2`
+  // A method that Fastify does not know of itself is refused by our own rules too: 405 and what is allowed.
+  for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
   app.register(async (scope) => {
     scope.addHook('onRequest', (request, reply) => {
       reply.hijack()
@@ -129,28 +163,31 @@ async function createNodeServer(options: ServerOptions, handle: Handler): Promis
     maxHeaderSize: limits.headerBytesMax,
     connectionsCheckingInterval: Math.max(100, Math.min(5_000, limits.headerMs)),
     noDelay: true,
+    handshakeTimeout: limits.headerMs,
   }
-  const server = tls
-    ? tls.http2
-      ? (createHttp2Server({
-          ...(await tls.files.read()),
-          ...http1,
-          allowHTTP1: true,
-          settings: HTTP2_SETTINGS,
-        }) as unknown as Server)
-      : createHttpsServer({ ...(await tls.files.read()), ...http1 })
-    : createHttpServer(http1)
+  const server = tls ? await createTlsServer(tls, http1) : createHttpServer(http1)
+  // An unused HTTP/2 session ends as an unused connection does; streams that are open may still finish.
+  server.on('session', (session: ServerHttp2Session) =>
+    session.setTimeout(limits.keepAliveMs, () => session.close()),
+  )
   server.on('request', handle)
   server.headersTimeout = limits.headerMs
   server.requestTimeout = 0
   server.keepAliveTimeout = limits.keepAliveMs
   server.maxConnections = limits.connectionsMax
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable)
-      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-    else socket.destroy()
-  })
   return server
+}
+
+/** Loaded when it is needed: HTTP/2 brings nine megabytes along. */
+async function createTlsServer(
+  tls: NonNullable<ServerOptions['tls']>,
+  http1: HttpServerOptions,
+): Promise<Server> {
+  const files = await tls.files.read()
+  if (!tls.http2) return createHttpsServer({ ...files, ...http1 })
+  const { createSecureServer } = await import('node:http2')
+  const options = { ...files, ...http1, allowHTTP1: true, settings: HTTP2_SETTINGS }
+  return createSecureServer(options) as unknown as Server
 }
 
 /** Windows large enough for uploads over a network with some delay: 64 KiB a round trip would cap them. */

@@ -5,7 +5,9 @@ import { DURATION_BUCKETS, OPERATIONS_MAX, OTHER } from '#telemetry/request-cell
 
 /** Samples by name and labels. */
 async function samples(metrics: Metrics): Promise<Map<string, number>> {
-  const lines = (await metrics.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+  const lines = (await (await metrics.exposition()).text())
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
   return new Map(
     lines.map((line) => [
       line.slice(0, line.lastIndexOf(' ')),

@@ -1,78 +1,16 @@
-// What Prometheus may ask. docs/reference/metrics.md lists the same; a test compares the two.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import { DURATION_BUCKETS, RequestCells } from '#telemetry/request-cells.ts'
+// The numbers of this process, kept as plain numbers and told to Prometheus when it asks.
+// docs/reference/metrics.md lists the metrics; a test compares the two.
+import type { Exposition, GaugeName } from '#telemetry/exposition.ts'
+import { RequestCells } from '#telemetry/request-cells.ts'
 
-/** Gauges are read when somebody scrapes; one without a reader, or whose reader fails, has no sample. */
-const GAUGES = {
-  stowage_uploads_open: 'Upload sessions that are open.',
-  stowage_store_bytes: 'Bytes of all stored blobs, each counted once.',
-  stowage_store_blobs: 'Blobs stored, each counted once.',
-  stowage_event_lag: 'Events recorded that no subscriber has handled yet.',
-} as const
-
-export type GaugeName = keyof typeof GAUGES
-
-const DURATION = 'stowage_http_request_duration_seconds'
-const DURATION_HELP = 'Time from the head of a request to the end of its reply.'
-
-interface Sample {
-  readonly labels: Readonly<Record<string, string | number>>
-  readonly value: number
-  readonly metricName: string
-}
-
-/** A histogram whose numbers are kept elsewhere and read when somebody scrapes. */
-class CellHistogram extends Histogram<'operation'> {
-  readonly #cells: RequestCells
-
-  constructor(cells: RequestCells, registry: Registry) {
-    super({ name: DURATION, help: DURATION_HELP, labelNames: ['operation'], registers: [registry] })
-    this.#cells = cells
-  }
-
-  /** Where prom-client's own `get` and its text form take the samples from; its type declarations leave it out. */
-  async getForPromString() {
-    const values: Sample[] = []
-    for (const cells of this.#cells.all()) {
-      const { operation } = cells
-      const { cumulative, seconds, count } = cells.durations()
-      for (const [index, value] of cumulative.entries()) {
-        const le = DURATION_BUCKETS[index] ?? '+Inf'
-        values.push({ labels: { le, operation }, value, metricName: `${DURATION}_bucket` })
-      }
-      values.push({ labels: { operation }, value: seconds, metricName: `${DURATION}_sum` })
-      values.push({ labels: { operation }, value: count, metricName: `${DURATION}_count` })
-    }
-    return { name: DURATION, help: DURATION_HELP, type: 'histogram', aggregator: 'sum', values }
-  }
-}
+export type { GaugeName } from '#telemetry/exposition.ts'
 
 export class Metrics {
-  readonly #registry = new Registry()
   readonly #cells = new RequestCells()
   readonly #readers = new Map<GaugeName, () => number | Promise<number>>()
   #readEventsDropped = 0
   #authFailures = 0
-
-  constructor() {
-    const cells = this.#cells
-    this.#requests()
-    new CellHistogram(cells, this.#registry)
-    this.#counter('stowage_received_bytes_total', 'Bytes of request bodies.', () => cells.receivedBytes)
-    this.#counter('stowage_sent_bytes_total', 'Bytes of reply bodies.', () => cells.sentBytes)
-    this.#counter(
-      'stowage_read_events_dropped_total',
-      'Pull events that there was no room to record.',
-      () => this.#readEventsDropped,
-    )
-    this.#counter(
-      'stowage_auth_failures_total',
-      'Requests whose credentials were wrong.',
-      () => this.#authFailures,
-    )
-    for (const [name, help] of Object.entries(GAUGES)) this.#gauge(name as GaugeName, help)
-    collectDefaultMetrics({ register: this.#registry })
-  }
+  #exposition: Promise<Exposition> | undefined
 
   /**
    * One finished request. Cheap enough for every one.
@@ -105,66 +43,17 @@ export class Metrics {
     this.#readers.set(name, read)
   }
 
-  get contentType(): string {
-    return this.#registry.contentType
-  }
-
-  /** Everything in Prometheus' text format. */
-  text(): Promise<string> {
-    return this.#registry.metrics()
-  }
-
-  /** The name, kind and meaning of every metric. */
-  describe(): { readonly name: string; readonly type: string; readonly help: string }[] {
-    return this.#registry
-      .getMetricsAsArray()
-      .map(({ name, type, help }) => ({ name, type: String(type), help }))
-  }
-
-  #requests(): void {
-    const cells = this.#cells
-    new Counter({
-      name: 'stowage_http_requests_total',
-      help: 'Requests answered.',
-      labelNames: ['operation', 'method', 'status'],
-      registers: [this.#registry],
-      collect() {
-        this.reset()
-        for (const operation of cells.all())
-          for (const { method, status, value } of operation.counts())
-            this.inc({ operation: operation.operation, method, status }, value)
-      },
-    })
-  }
-
-  #counter(name: string, help: string, read: () => number): void {
-    new Counter({
-      name,
-      help,
-      registers: [this.#registry],
-      collect() {
-        this.reset()
-        this.inc(read())
-      },
-    })
-  }
-
-  #gauge(name: GaugeName, help: string): void {
-    const readers = this.#readers
-    new Gauge({
-      name,
-      help,
-      registers: [this.#registry],
-      async collect() {
-        this.remove()
-        const read = readers.get(name)
-        if (!read) return
-        try {
-          this.set(await read())
-        } catch {
-          // A gap in a graph is the truth here; the other metrics must still be told.
-        }
-      },
-    })
+  /** Made at the first scrape, and then the same. */
+  exposition(): Promise<Exposition> {
+    this.#exposition ??= import('#telemetry/exposition.ts').then(
+      (room) =>
+        new room.Exposition({
+          cells: this.#cells,
+          readEventsDropped: () => this.#readEventsDropped,
+          authFailures: () => this.#authFailures,
+          gauges: this.#readers,
+        }),
+    )
+    return this.#exposition
   }
 }

@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { setHtpasswdUser } from '#access/htpasswd.ts'
 import type { Output } from '#cli/output.ts'
 import type { Actions } from '#cli/program.ts'
 
@@ -15,6 +14,7 @@ export function addHtpasswdCommand(program: Command, actions: Actions, output: O
     .argument('<user>', 'the name to log in with')
     .addHelpText('after', '\nExample:\n  stowage htpasswd add ./htpasswd alice')
     .action(async (file: string, user: string) => {
+      const { setHtpasswdUser } = await import('#access/htpasswd.ts')
       await setHtpasswdUser(file, user, await actions.readPassword(`Password for ${user}: `))
       output.note(`${user} can log in now: a running registry reads ${file} again within a second`)
     })

@@ -23,6 +23,7 @@ export async function headBlob(context: Context): Promise<Reply> {
   const digest = parseDigest(context.route.rest)
   context.digest = digest
   const { size } = await statBlob(context.registry, context.route.name, digest)
+  if (matches(context.request.headers['if-none-match'], digest)) return notModified(digest)
   return { status: 200, headers: { ...describe(digest), 'Content-Length': size } }
 }
 
@@ -32,7 +33,7 @@ export async function getBlob(context: Context): Promise<Reply> {
   context.digest = digest
   if (matches(request.headers['if-none-match'], digest)) {
     await statBlob(registry, route.name, digest)
-    return { status: 304, headers: { 'Docker-Content-Digest': digest, ETag: `"${digest}"` } }
+    return notModified(digest)
   }
   const content = await openBlob(registry, route.name, digest)
   try {
@@ -44,6 +45,10 @@ export async function getBlob(context: Context): Promise<Reply> {
     await content.reader?.close()
     throw error
   }
+}
+
+function notModified(digest: Digest): Reply {
+  return { status: 304, headers: { 'Docker-Content-Digest': digest, ETag: `"${digest}"` } }
 }
 
 /** Undefined: the whole. @throws OciError RANGE_INVALID */
