@@ -1,0 +1,100 @@
+// A registry as a process of its own: ours, or distribution's, from the same kind of configuration file.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { stringify } from 'yaml'
+import { requireTool } from '../tools/find-program.ts'
+import { freePort } from './free-port.ts'
+import { RunningProcess } from './running.ts'
+
+const STOWAGE = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bin', 'stowage.js')
+
+export type RegistryKind = 'stowage' | 'distribution'
+
+export interface ServerOptions {
+  /** Top-level sections that take the place of those of the base configuration. */
+  readonly config?: Readonly<Record<string, unknown>>
+  /** Keys that are added below `storage`. */
+  readonly storage?: Readonly<Record<string, unknown>>
+  /** The parent of the server's folder; the system's folder for temporary files when absent. */
+  readonly parent?: string
+}
+
+export interface RegistryServer {
+  readonly kind: RegistryKind
+  /** `127.0.0.1:<port>` */
+  readonly host: string
+  readonly url: string
+  /** Holds `config.yml` and `data/`. */
+  readonly folder: string
+  readonly process: RunningProcess
+  /** From the start of the process to its first answer. */
+  readonly startMs: number
+}
+
+function baseConfig(folder: string, host: string, storage: ServerOptions['storage']) {
+  return {
+    version: 0.1,
+    log: { level: 'error', accesslog: { disabled: true } },
+    storage: {
+      filesystem: { rootdirectory: join(folder, 'data') },
+      delete: { enabled: true },
+      ...storage,
+    },
+    http: { addr: host },
+  }
+}
+
+function commandOf(kind: RegistryKind, configFile: string): [string, string[]] {
+  return kind === 'stowage'
+    ? [process.execPath, [STOWAGE, 'serve', configFile]]
+    : [requireTool('registry'), ['serve', configFile]]
+}
+
+function launch(kind: RegistryKind, folder: string): Promise<RunningProcess> {
+  const [command, args] = commandOf(kind, join(folder, 'config.yml'))
+  // distribution's image sets this as well: without it every request is traced to a collector that is not there.
+  return RunningProcess.start(kind, command, args, { env: { OTEL_TRACES_EXPORTER: 'none' } })
+}
+
+async function answering(kind: RegistryKind, folder: string, host: string, timeoutMs?: number) {
+  const child = await launch(kind, folder)
+  const url = `http://${host}`
+  try {
+    const startMs = await child.untilAnswers(`${url}/v2/`, timeoutMs)
+    return { kind, host, url, folder, process: child, startMs }
+  } catch (error) {
+    await child.kill()
+    throw error
+  }
+}
+
+/** Starts a registry on a free port with an empty folder of its own, and waits until it answers. */
+export async function startRegistry(
+  kind: RegistryKind,
+  options: ServerOptions = {},
+): Promise<RegistryServer> {
+  const folder = mkdtempSync(join(options.parent ?? tmpdir(), `${kind}-`))
+  mkdirSync(join(folder, 'data'))
+  const host = `127.0.0.1:${await freePort()}`
+  const config = { ...baseConfig(folder, host, options.storage), ...options.config }
+  writeFileSync(join(folder, 'config.yml'), stringify(config))
+  try {
+    return await answering(kind, folder, host)
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** Starts a registry again on the folder and port that it had. */
+export function restartRegistry(server: RegistryServer, timeoutMs?: number): Promise<RegistryServer> {
+  return answering(server.kind, server.folder, server.host, timeoutMs)
+}
+
+/** Ends the registry and removes its folder. */
+export async function removeRegistry(server: RegistryServer): Promise<void> {
+  await server.process.stop()
+  rmSync(server.folder, { recursive: true, force: true, maxRetries: 3 })
+}
