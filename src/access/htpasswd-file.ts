@@ -1,7 +1,7 @@
 // Reads the htpasswd file.
 import type { BigIntStats } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { parseOptions } from '@node-rs/bcrypt'
+import { costOf } from '#access/bcrypt.ts'
 
 export const HTPASSWD_BYTES_MAX = 4 * 1024 * 1024
 /** A hash that costs more would hold a thread for minutes; 2^16 rounds take seconds. */
@@ -71,13 +71,4 @@ export function parseHtpasswd(text: string, file: string): Omit<HtpasswdContent,
     else hashes.set(user, hashed)
   }
   return { hashes, ignored: [...ignored].map(([user, why]) => ({ user, why })) }
-}
-
-/** The cost of a hash that verify would accept; Infinity where it would accept none. */
-export function costOf(hashed: string): number {
-  try {
-    return parseOptions(hashed).cost
-  } catch {
-    return Number.POSITIVE_INFINITY
-  }
 }

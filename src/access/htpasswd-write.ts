@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, realpath, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { hash } from '@node-rs/bcrypt'
+import { hashPassword } from '#access/bcrypt.ts'
 import { readBounded } from '#access/htpasswd-file.ts'
 
 /** For hashes that we make. The reasons stand in docs/decisions/0005-password-hashing.md. */
@@ -103,5 +103,5 @@ async function lineOf(user: string, password: string): Promise<string> {
     throw new Error(`the password is longer than the ${PASSWORD_BYTES_MAX} bytes that bcrypt looks at`)
   if (CONTROL.test(password))
     throw new Error('the password holds control characters, which no client can send')
-  return `${user}:${await hash(password, { cost: BCRYPT_COST, version: '2y' })}\n`
+  return `${user}:${await hashPassword(password, BCRYPT_COST)}\n`
 }

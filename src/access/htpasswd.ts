@@ -1,9 +1,9 @@
 // Users and passwords out of an htpasswd file, which is read again when it changes. bcrypt only, as registry:2.
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import { stat } from 'node:fs/promises'
-import { verify } from '@node-rs/bcrypt'
+import { costOf, verifyPassword } from '#access/bcrypt.ts'
 import { BoundedWork } from '#access/bounded-work.ts'
-import { costOf, type HtpasswdContent, readHtpasswd, versionOf } from '#access/htpasswd-file.ts'
+import { type HtpasswdContent, readHtpasswd, versionOf } from '#access/htpasswd-file.ts'
 import { BCRYPT_COST, createHtpasswd } from '#access/htpasswd-write.ts'
 import type { Log } from '#telemetry/log.ts'
 
@@ -65,7 +65,7 @@ export class Htpasswd {
     this.#file = options.file
     this.#log = options.log
     this.#now = options.now ?? (() => performance.now())
-    this.#verify = options.verify ?? verify
+    this.#verify = options.verify ?? verifyPassword
     this.#content = content
     this.#decoy = decoyFor(content)
     this.#seenVersion = content.version
