@@ -40,6 +40,8 @@ import type { BlobReader, BlobStat, BlobStorage, Listing, UploadWriter } from '#
 import { type Digest, digestFrom } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
 
+/** Small uploads that wait for their commit; of more than these the commit syncs again. */
+const DURABLE_UPLOADS_MAX = 10_000
 /** Files asked about at the same time while listing: the pool has work, and other requests still get their turn. */
 const STATS_AT_ONCE = 32
 
@@ -76,6 +78,8 @@ export class FilesystemStorage implements BlobStorage, Listing {
   /** Shards whose own name is known to be durable: at most 256. */
   readonly #durableShards = new Set<string>()
   readonly #backgroundSync = new BackgroundSync()
+  /** Uploads whose bytes are durable already: small ones, between their last byte and their commit. */
+  readonly #durableUploads = new Set<string>()
 
   /** Use openFilesystemStorage: it makes the folders. */
   constructor(root: string, temporaryId: () => string) {
@@ -111,13 +115,7 @@ export class FilesystemStorage implements BlobStorage, Listing {
     blobPath(digest)
     const id = this.#temporaryId()
     try {
-      const path = this.#at(uploadPath(id))
-      const writer = new GatheringWriter({
-        path,
-        offset: 0,
-        backgroundSync: this.#backgroundSync,
-        ownsChunks: false,
-      })
+      const writer = this.#create(id, false)
       try {
         await writer.write(bytes)
       } finally {
@@ -147,10 +145,23 @@ export class FilesystemStorage implements BlobStorage, Listing {
   }
 
   async append(id: string, offset: number): Promise<UploadWriter> {
+    this.#durableUploads.delete(id)
+    if (offset === 0) return this.#create(id, true)
     const path = this.#at(uploadPath(id))
     const backgroundSync = this.#backgroundSync
-    if (offset === 0) return new GatheringWriter({ path, offset, backgroundSync })
     return new GatheringWriter({ path, offset, fd: await openAt(path, offset), backgroundSync })
+  }
+
+  #create(id: string, ownsChunks: boolean): UploadWriter {
+    return new GatheringWriter({
+      path: this.#at(uploadPath(id)),
+      offset: 0,
+      backgroundSync: this.#backgroundSync,
+      ownsChunks,
+      onDurable: () => {
+        if (this.#durableUploads.size < DURABLE_UPLOADS_MAX) this.#durableUploads.add(id)
+      },
+    })
   }
 
   async openUpload(id: string): Promise<BlobReader | undefined> {
@@ -164,9 +175,10 @@ export class FilesystemStorage implements BlobStorage, Listing {
   async commit(id: string, digest: Digest): Promise<void> {
     const upload = this.#at(uploadPath(id))
     const folder = this.#at(blobFolder(digest))
-    const fd = openCommitted(upload, id)
-    const [synced, made] = await Promise.allSettled([syncData(fd), this.#makeBlobFolder(folder, digest)])
-    fs.closeSync(fd)
+    const [synced, made] = await Promise.allSettled([
+      this.#syncUpload(upload, id),
+      this.#makeBlobFolder(folder, digest),
+    ])
     const isNew = made.status === 'fulfilled' && made.value
     try {
       if (made.status === 'rejected') throw made.reason
@@ -175,6 +187,7 @@ export class FilesystemStorage implements BlobStorage, Listing {
         await this.discard(id)
         throw synced.reason
       }
+      this.#durableUploads.delete(id)
       if (isNew) fs.renameSync(upload, `${folder}/data`)
       else await renameFile(upload, `${folder}/data`)
     } catch (error) {
@@ -184,7 +197,18 @@ export class FilesystemStorage implements BlobStorage, Listing {
     await this.#syncFolders(folder, shardOf(digest))
   }
 
+  async #syncUpload(path: string, id: string): Promise<void> {
+    if (this.#durableUploads.has(id)) return
+    const fd = openCommitted(path, id)
+    try {
+      await syncData(fd)
+    } finally {
+      fs.closeSync(fd)
+    }
+  }
+
   async discard(id: string): Promise<void> {
+    this.#durableUploads.delete(id)
     try {
       await removeFile(this.#at(uploadPath(id)))
     } catch (error) {

@@ -1,6 +1,7 @@
 // Writes an upload in few large pieces: chunks are gathered while one writev is in flight.
 //
 // Memory per transfer: at most PENDING_BYTES_MAX and one chunk waiting, and as much again in flight.
+import fs from 'node:fs'
 import { BACKGROUND_SYNC_BYTES_MIN, type BackgroundSync } from '#blobs/background-sync.ts'
 import { closeFile, openFile, removeFile, storageFailure, writeChunks } from '#blobs/file-calls.ts'
 import type { UploadWriter } from '#blobs/store.ts'
@@ -13,6 +14,13 @@ const PENDING_BYTES_MAX = 1024 * KiB
 /** The same for tiny chunks, whose own overhead would outweigh their bytes; also what one writev takes (IOV_MAX). */
 const PENDING_CHUNKS_MAX = 1024
 
+/**
+ * A small upload is written and synced by one call: its commit then needs to open and sync nothing, a third of the calls of
+ * a small blob. (An empty file has no data to sync: its commit does that.)
+ */
+const CREATE_AND_SYNC =
+  fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_DSYNC
+
 export interface GatheringWriterOptions {
   readonly path: string
   /** Where the first byte goes. */
@@ -20,6 +28,8 @@ export interface GatheringWriterOptions {
   /** The open file; without it the file is created (or emptied) when the first bytes are written. */
   readonly fd?: number
   readonly backgroundSync: BackgroundSync
+  /** Told when the whole file was written in one piece that is durable already. */
+  readonly onDurable?: () => void
   /** False when the chunks are still somebody else's: their memory is then left alone. */
   readonly ownsChunks?: boolean
 }
@@ -38,6 +48,7 @@ export class GatheringWriter implements UploadWriter {
   readonly #path: string
   readonly #backgroundSync: BackgroundSync
   readonly #ownsChunks: boolean
+  readonly #onDurable: (() => void) | undefined
   /** Bytes at the start of the file that a sync has covered or is about to. */
   #syncedUpTo: number
   #syncing: Promise<void> | undefined
@@ -59,6 +70,7 @@ export class GatheringWriter implements UploadWriter {
     this.#syncedUpTo = options.offset
     this.#backgroundSync = options.backgroundSync
     this.#ownsChunks = options.ownsChunks ?? true
+    this.#onDurable = options.onDurable
   }
 
   get offset(): number {
@@ -95,13 +107,13 @@ export class GatheringWriter implements UploadWriter {
     if (this.#failure) throw this.#failure.error
   }
 
-  async #writePending(): Promise<void> {
+  async #writePending(flags: string | number = 'w'): Promise<void> {
     const chunks = this.#pending
     const bytes = this.#pendingBytes
     this.#pending = []
     this.#pendingBytes = 0
     try {
-      this.#fd ??= await openFile(this.#path, 'w')
+      this.#fd ??= await openFile(this.#path, flags)
       if (chunks.length > 0) await writeChunks(this.#fd, chunks, this.#written)
       this.#written += bytes
       if (this.#ownsChunks) for (const chunk of chunks) release(chunk)
@@ -137,7 +149,10 @@ export class GatheringWriter implements UploadWriter {
 
   async #finish(): Promise<void> {
     while (this.#inFlight) await this.#inFlight
-    if (!this.#failure && (this.#pending.length > 0 || this.#fd === undefined)) await this.#writePending()
+    const isWhole = this.#fd === undefined
+    if (!this.#failure && (this.#pending.length > 0 || isWhole)) {
+      await this.#writePending(isWhole ? CREATE_AND_SYNC : 'w')
+    }
     // Also because a number that is closed under a sync may name another file by the time the sync runs.
     await this.#syncing
     try {
@@ -147,5 +162,6 @@ export class GatheringWriter implements UploadWriter {
       this.#failure ??= { error: storageFailure(error) }
     }
     if (this.#failure) throw this.#failure.error
+    if (isWhole && this.#written > 0) this.#onDurable?.()
   }
 }
