@@ -152,10 +152,14 @@ export class OciError extends Error {
   readonly headers: Readonly<Record<string, string>>
 
   constructor(reason: ErrorReason, options: OciErrorOptions = {}) {
+    // A refusal is an answer, not a fault: nobody reads its stack, and capturing one costs more than the rest of a 404.
+    const { stackTraceLimit } = Error
+    if (ERRORS[reason].status < 500) Error.stackTraceLimit = 0
     super(
       options.message ?? ERRORS[reason].message,
       options.cause === undefined ? undefined : { cause: options.cause },
     )
+    Error.stackTraceLimit = stackTraceLimit
     this.reason = reason
     this.detail = options.detail
     this.headers = options.headers ?? {}
