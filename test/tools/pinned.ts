@@ -55,6 +55,7 @@ export const DEBIAN_TOOLS: readonly DebianTool[] = [
   { command: 'htpasswd', packages: ['apache2-utils'] },
   { command: 'busybox', packages: ['busybox-static'] },
   { command: 'runc', packages: ['runc'] },
+  { command: 'getfattr', packages: ['attr'] },
 ]
 
 /** Where tools are kept between runs: outside the checkout, so that a clean checkout finds them again. */
