@@ -5,5 +5,7 @@ import './require-node.js'
 
 const named = process.argv.slice(2)
 const files = named.length > 0 ? named : globSync(['src/**/*.test.ts', 'test/**/*.test.ts']).sort()
-const child = spawn(process.execPath, ['--test', '--test-timeout=120000', ...files], { stdio: 'inherit' })
+const child = spawn(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=120000', ...files], {
+  stdio: 'inherit',
+})
 child.on('exit', (code) => process.exit(code ?? 1))

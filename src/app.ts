@@ -96,7 +96,7 @@ async function compose(
   const now = Date.now
   const metrics = new Metrics()
   const { storage, db } = await openStore(config, log, closers)
-  const reads = new ReadRecorder(db, log, now)
+  const reads = new ReadRecorder(db, log, now, (events) => metrics.readEventsDropped(events))
   closers.push(() => reads.close())
   const registry: Registry = {
     db,

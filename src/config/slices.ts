@@ -89,7 +89,7 @@ export function tlsOptions(config: Config): ServerOptions['tls'] {
   } as const
   const client = {
     'request-client-cert': 'request',
-    'require-any-client-cert': 'require',
+    'require-any-client-cert': 'any',
     'verify-client-cert-if-given': 'verify-if-given',
     'require-and-verify-client-cert': 'require',
   } as const

@@ -1,6 +1,7 @@
 // Hands the events to a subscriber in order, at least once, from where it stopped: also after a crash.
 import type { Db } from '#db/db.ts'
 import { type EventRecord, eventCursor, eventsAfter, newestEventId, setEventCursor } from '#db/events.ts'
+import { Mutex } from '#lib/mutex.ts'
 import type { Log } from '#telemetry/log.ts'
 
 const EVENTS_PER_BATCH = 500
@@ -19,6 +20,7 @@ export class Dispatcher {
   readonly #db: Db
   readonly #subscriber: Subscriber
   readonly #log: Log
+  readonly #mutex = new Mutex()
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   #again = false
@@ -95,7 +97,12 @@ export class Dispatcher {
     }
   }
 
-  async #pump(): Promise<void> {
+  /** One delivery at a time, whoever asks for it. */
+  #pump(): Promise<void> {
+    return this.#mutex.run(() => this.#deliver())
+  }
+
+  async #deliver(): Promise<void> {
     this.#position ??= await eventCursor(this.#db, this.#subscriber.name)
     for (;;) {
       const events = await eventsAfter(this.#db, this.#position, EVENTS_PER_BATCH)

@@ -15,15 +15,18 @@ export class ReadRecorder {
   readonly #db: Db
   readonly #log: Log
   readonly #now: () => number
+  readonly #onDropped: (events: number) => void
   #buffer: NewEvent[] = []
   #timer: NodeJS.Timeout | undefined
   #flushing: Promise<void> = Promise.resolve()
   #dropped = 0
 
-  constructor(db: Db, log: Log, now: () => number) {
+  /** `onDropped` hears of events that are lost, for the metrics. */
+  constructor(db: Db, log: Log, now: () => number, onDropped: (events: number) => void = () => {}) {
     this.#db = db
     this.#log = log
     this.#now = now
+    this.#onDropped = onDropped
   }
 
   /** Events lost because the database did not keep up. */
@@ -33,7 +36,7 @@ export class ReadRecorder {
 
   add(kind: ReadKind, fact: Fact, caller: Caller): void {
     if (this.#buffer.length >= EVENTS_BUFFERED_MAX) {
-      this.#dropped += 1
+      this.#drop(1)
       return
     }
     this.#buffer.push(eventOf(kind, fact, caller, this.#now()))
@@ -41,6 +44,11 @@ export class ReadRecorder {
       this.#timer = undefined
       void this.flush()
     }, FLUSH_INTERVAL_MS).unref()
+  }
+
+  #drop(events: number): void {
+    this.#dropped += events
+    this.#onDropped(events)
   }
 
   /** Writes what is buffered. Never rejects: what cannot be written is counted as dropped, and logged. */
@@ -62,7 +70,7 @@ export class ReadRecorder {
           { durable: false },
         )
       } catch (error) {
-        this.#dropped += batch.length
+        this.#drop(batch.length)
         this.#log.warn('read events were dropped', { events: batch.length, error: String(error) })
       }
       await yieldToLoop()

@@ -1,5 +1,6 @@
 // Request bodies: pushed chunk by chunk with back-pressure, or collected up to a limit.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerHttp2Stream } from 'node:http2'
 import type { TransferWatch } from '#http/transfer-watch.ts'
 import type { ByteSource } from '#lib/byte-source.ts'
 import { type ErrorReason, OciError } from '#oci/errors.ts'
@@ -110,12 +111,19 @@ const DRAIN_MS_MAX = 5_000
 export function drainBody(request: IncomingMessage): void {
   if (request.complete || request.destroyed) return
   let drained = 0
-  const timer = setTimeout(() => request.destroy(), DRAIN_MS_MAX).unref()
+  const timer = setTimeout(() => cut(request), DRAIN_MS_MAX).unref()
   request.on('data', (chunk: Buffer) => {
     drained += chunk.length
-    if (drained > DRAINED_BYTES_MAX) request.destroy()
+    if (drained > DRAINED_BYTES_MAX) cut(request)
   })
   request.on('close', () => clearTimeout(timer))
   request.on('error', () => {})
   request.resume()
+}
+
+/** Destroying a request of HTTP/2 leaves its stream open; RFC 9113, 8.1 has the stream reset, without an error. */
+function cut(request: IncomingMessage): void {
+  const { stream } = request as IncomingMessage & { readonly stream?: ServerHttp2Stream }
+  if (stream) stream.close()
+  else request.destroy()
 }

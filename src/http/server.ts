@@ -9,9 +9,11 @@ import {
 } from 'node:http'
 import type { ServerHttp2Session } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
-import type { ListenOptions, Socket } from 'node:net'
+import type { ListenOptions } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import type { AwaitingContinue } from '#http/body.ts'
+import { Connections } from '#http/connections.ts'
 import { errorReply } from '#http/errors.ts'
 import { addHealthRoutes, type Readiness } from '#http/health.ts'
 import type { TlsFiles } from '#http/tls.ts'
@@ -52,10 +54,20 @@ export async function startServer(
 ): Promise<RunningServer> {
   const { prefix } = options
   const slot: { handle?: (request: IncomingMessage, response: ServerResponse) => void } = {}
-  const node = await createNodeServer(options, (request, response) => slot.handle?.(request, response))
+  const node = await createNodeServer(options)
+  const connections = new Connections(node, options.tls !== undefined)
+  const draining = { on: false }
+  const begin: Handler = (request, response) => {
+    if (request.httpVersionMajor < 2) {
+      connections.began(response)
+      if (draining.on) response.setHeader('Connection', 'close')
+    }
+    slot.handle?.(request, response)
+  }
+  node.on('request', begin)
   node.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     awaitingContinue.add(request)
-    slot.handle?.(request, response)
+    begin(request, response)
   })
   const app = Fastify({
     serverFactory: (handler) => {
@@ -76,13 +88,7 @@ export async function startServer(
   await app.ready()
   // Fastify's handler would write its refusal into a reply that is under way; Node's own does not.
   node.removeAllListeners('clientError')
-  const sockets = trackSockets(node)
   await listen(node, options.listen)
-  const draining = { on: false }
-  node.prependListener('request', (_request: IncomingMessage, response: ServerResponse) => {
-    if (draining.on && !response.headersSent && response.req.httpVersionMajor < 2)
-      response.setHeader('Connection', 'close')
-  })
   const address = node.address()
   return {
     address:
@@ -91,12 +97,9 @@ export async function startServer(
     async stop(drainMs) {
       draining.on = true
       const closed = new Promise<void>((resolve) => node.close(() => resolve()))
-      for (const socket of sockets) if (socket.bytesRead === 0 && !options.tls) socket.destroy()
-      // Node ends the connections that are idle now; those that become idle later are ours to end.
-      const idle = setInterval(() => node.closeIdleConnections(), IDLE_POLL_MS)
-      const cut = setTimeout(() => {
-        for (const socket of sockets) socket.destroy()
-      }, drainMs)
+      connections.endIdle()
+      const idle = setInterval(() => connections.endIdle(), IDLE_POLL_MS)
+      const cut = setTimeout(() => connections.cutAll(), drainMs)
       await closed
       clearInterval(idle)
       clearTimeout(cut)
@@ -112,16 +115,6 @@ export async function startServer(
 
 /** How long a connection may outlive its last transfer while we stop. */
 const IDLE_POLL_MS = 50
-
-/** The connections that are open, whatever is spoken on them. */
-function trackSockets(node: Server): ReadonlySet<Socket> {
-  const sockets = new Set<Socket>()
-  node.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-  })
-  return sockets
-}
 
 function refuse(reply: FastifyReply, error: OciError): void {
   const { status, headers, body } = errorReply(error)
@@ -153,8 +146,7 @@ function addV2(app: FastifyInstance, prefix: string, v2: V2): void {
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
-async function createNodeServer(options: ServerOptions, handle: Handler): Promise<Server> {
-  const { limits, tls } = options
+async function createNodeServer({ limits, tls }: ServerOptions): Promise<Server> {
   const http1 = {
     headersTimeout: limits.headerMs,
     // A body may take hours; what stalls is cut by the transfer watch.
@@ -166,11 +158,13 @@ async function createNodeServer(options: ServerOptions, handle: Handler): Promis
     handshakeTimeout: limits.headerMs,
   }
   const server = tls ? await createTlsServer(tls, http1) : createHttpServer(http1)
+  server.prependListener('secureConnection', (socket: TLSSocket) => {
+    if (!tls?.files.admits(socket)) socket.destroy()
+  })
   // An unused HTTP/2 session ends as an unused connection does; streams that are open may still finish.
   server.on('session', (session: ServerHttp2Session) =>
     session.setTimeout(limits.keepAliveMs, () => session.close()),
   )
-  server.on('request', handle)
   server.headersTimeout = limits.headerMs
   server.requestTimeout = 0
   server.keepAliveTimeout = limits.keepAliveMs
@@ -186,12 +180,17 @@ async function createTlsServer(
   const files = await tls.files.read()
   if (!tls.http2) return createHttpsServer({ ...files, ...http1 })
   const { createSecureServer } = await import('node:http2')
-  const options = { ...files, ...http1, allowHTTP1: true, settings: HTTP2_SETTINGS }
-  return createSecureServer(options) as unknown as Server
+  const settings = {
+    initialWindowSize: HTTP2_WINDOW_BYTES,
+    maxConcurrentStreams: HTTP2_STREAMS_MAX,
+    ...(http1.maxHeaderSize !== undefined && { maxHeaderListSize: http1.maxHeaderSize }),
+  }
+  return createSecureServer({ ...files, ...http1, allowHTTP1: true, settings }) as unknown as Server
 }
 
 /** Windows large enough for uploads over a network with some delay: 64 KiB a round trip would cap them. */
-const HTTP2_SETTINGS = { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 100 }
+const HTTP2_WINDOW_BYTES = 1024 * 1024
+const HTTP2_STREAMS_MAX = 100
 
 function listen(server: Server, options: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -1,17 +1,29 @@
 // Certificates from files, read again on SIGHUP.
 import { readFile } from 'node:fs/promises'
-import { createSecureContext, type SecureContextOptions, type SecureVersion, type TlsOptions } from 'node:tls'
+import {
+  createSecureContext,
+  type SecureContextOptions,
+  type SecureVersion,
+  type TLSSocket,
+  type TlsOptions,
+} from 'node:tls'
 
 export interface TlsFileOptions {
   readonly certificate: string
   readonly key: string
-  /** Certificates that clients must present one of; none asked where empty. */
+  /** Authorities that certify clients; where there are none, clients are not asked for a certificate. */
   readonly clientCas: readonly string[]
-  readonly clientAuth: 'require' | 'verify-if-given' | 'request' | 'none'
+  readonly clientAuth: ClientAuth
   readonly minimumVersion: SecureVersion
   /** OpenSSL names; undefined for Node's own choice. */
   readonly ciphers?: string | undefined
 }
+
+/**
+ * What a client must show. `require`: a certificate of an authority. `verify-if-given`: that, or none. `any`: some
+ * certificate, whoever signed it. `request`: it is asked, and may do as it likes.
+ */
+export type ClientAuth = 'require' | 'verify-if-given' | 'any' | 'request'
 
 export class TlsFiles {
   readonly #options: TlsFileOptions
@@ -30,8 +42,8 @@ export class TlsFiles {
       ...(ciphers !== undefined && { ciphers }),
       ...(clientCas.length > 0 && {
         ca: await Promise.all(clientCas.map((file) => readNamed(file, 'http.tls.clientcas'))),
-        requestCert: clientAuth !== 'none',
-        rejectUnauthorized: clientAuth === 'require' || clientAuth === 'verify-if-given',
+        requestCert: true,
+        rejectUnauthorized: clientAuth === 'require',
       }),
     }
     try {
@@ -45,6 +57,14 @@ export class TlsFiles {
       )
     }
     return context
+  }
+
+  /** Whether a client that has shaken hands may stay: OpenSSL itself only knows `require` and `request`. */
+  admits(socket: TLSSocket): boolean {
+    const { clientCas, clientAuth } = this.#options
+    if (clientCas.length === 0 || clientAuth === 'request' || socket.authorized) return true
+    const isGiven = Object.keys(socket.getPeerCertificate() ?? {}).length > 0
+    return isGiven === (clientAuth === 'any')
   }
 }
 

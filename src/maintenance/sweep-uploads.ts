@@ -1,5 +1,6 @@
 // Drops uploads that nobody continued, and bytes of uploads that have no session.
 import { findUpload, staleUploads } from '#db/uploads.ts'
+import { OciError } from '#oci/errors.ts'
 import type { Registry } from '#registry/registry.ts'
 import { dropUpload } from '#registry/uploads.ts'
 
@@ -39,8 +40,26 @@ async function sweepSessions(registry: Registry, before: number, dryRun: boolean
   let swept = 0
   for (;;) {
     const stale = await staleUploads(registry.db, before, SESSIONS_PER_STEP)
-    for (const { id } of stale) await registry.live.hold(id, () => dropUpload(registry, id))
-    swept += stale.length
-    if (stale.length < SESSIONS_PER_STEP) return swept
+    let dropped = 0
+    for (const { id } of stale) if (await dropIfStale(registry, id, before)) dropped += 1
+    swept += dropped
+    // Sessions that somebody continued a moment ago are not stale any more; when nothing else is left, we are done.
+    if (stale.length < SESSIONS_PER_STEP || dropped === 0) return swept
+  }
+}
+
+/** Looks again while nobody else can write: a client may have come back since the list was made. Who writes now is left alone. */
+async function dropIfStale(registry: Registry, id: string, before: number): Promise<boolean> {
+  if (registry.live.isHeld(id)) return false
+  try {
+    return await registry.live.hold(id, async () => {
+      const session = await findUpload(registry.db, id)
+      if (!session || session.updatedAt >= before) return false
+      await dropUpload(registry, id)
+      return true
+    })
+  } catch (error) {
+    if (error instanceof OciError && error.reason === 'UPLOAD_BUSY') return false
+    throw error
   }
 }

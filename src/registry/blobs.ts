@@ -2,6 +2,7 @@
 import type { BlobReader } from '#blobs/store.ts'
 import {
   addBlobAlias,
+  anyRepositoryHolding,
   type BlobRecord,
   findBlob,
   findRepositoryBlob,
@@ -11,6 +12,7 @@ import {
   unlinkBlob,
   upsertBlob,
 } from '#db/blobs.ts'
+import type { Executor } from '#db/db.ts'
 import { ensureRepository, findRepository } from '#db/repositories.ts'
 import { deleteUpload } from '#db/uploads.ts'
 import { recordEvent } from '#events/record.ts'
@@ -126,7 +128,7 @@ export async function mountBlob(
   const now = registry.now()
   const linked = await registry.db.transaction(async (tx) => {
     // Looked up again inside the transaction: the source may have been deleted a moment ago.
-    const source = from ? await findRepositoryBlob(tx, from, digest) : await findBlob(tx, digest)
+    const source = from ? await findRepositoryBlob(tx, from, digest) : await findHeldBlob(tx, digest)
     if (!source) return false
     const { id: repositoryId } = await ensureRepository(tx, repository, now)
     await linkBlob(tx, { repositoryId, blobId: source.id, now })
@@ -138,8 +140,14 @@ export async function mountBlob(
   return linked ? { digest, size: blob.size } : undefined
 }
 
+/** Bytes that every repository deleted are gone for clients, though they wait to be collected; so are those of manifests. */
+async function findHeldBlob(db: Executor, digest: Digest): Promise<BlobRecord | undefined> {
+  const blob = await findBlob(db, digest)
+  return blob && (await anyRepositoryHolding(db, blob.id)) !== undefined ? blob : undefined
+}
+
 async function findAnywhere(registry: Registry, digest: Digest): Promise<BlobRecord | undefined> {
-  const blob = await findBlob(registry.db, digest)
+  const blob = await findHeldBlob(registry.db, digest)
   if (!blob) return undefined
   const stat = await registry.storage.stat(blob.digest)
   if (stat?.size !== blob.size) return undefined

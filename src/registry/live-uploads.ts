@@ -73,6 +73,11 @@ export class LiveUploads {
     }
   }
 
+  /** Whether a request works on the upload now. */
+  isHeld(id: string): boolean {
+    return this.#holders.has(id)
+  }
+
   hash(id: string): RunningHash | undefined {
     return this.#hashes.get(id)
   }

@@ -19,12 +19,14 @@ import { isStored, readContent } from '#registry/blobs.ts'
 import { checkGuards } from '#registry/guards.ts'
 import { MANIFEST_BYTES_MAX, type Registry } from '#registry/registry.ts'
 import { lookUp } from '#registry/upstream.ts'
-import { validateManifest } from '#registry/validate-manifest.ts'
+import { type Missing, validateManifest } from '#registry/validate-manifest.ts'
 
 export interface PushedManifest {
   readonly digest: Digest
   readonly subject: Digest | undefined
   readonly tags: readonly Tag[]
+  /** Content that it refers to and that is not here, where the configuration allows that. */
+  readonly missing: readonly Missing[]
 }
 
 export interface ManifestPush {
@@ -86,7 +88,7 @@ export async function pushManifest(
       detail: { claimed: digest, actual: digestOf(bytes, algorithmOf(digest)) },
     })
   }
-  const { manifest, mediaType } = await validateManifest(registry, repository, push)
+  const { manifest, mediaType, missing } = await validateManifest(registry, repository, push)
   const tags = reference.tag === undefined ? [...new Set(push.tags)] : [reference.tag]
   const intent = { kind: 'push-manifest', repository, digest, tags, size: bytes.length } as const
   await checkGuards(registry.guards, intent, caller)
@@ -101,7 +103,7 @@ export async function pushManifest(
   })
   registry.content.set(sha256, bytes, bytes.length)
   registry.announce()
-  return { digest, subject: manifest.subject?.digest, tags }
+  return { digest, subject: manifest.subject?.digest, tags, missing }
 }
 
 interface NewFacts {

@@ -64,7 +64,12 @@ export async function openUpload(
     actor: principalName(caller.principal) ?? null,
     now: registry.now(),
   }
-  await registry.db.transaction((tx) => insertUpload(tx, upload), { durable: false })
+  try {
+    await registry.db.transaction((tx) => insertUpload(tx, upload), { durable: false })
+  } catch (error) {
+    registry.openUploads.delete(id)
+    throw error
+  }
   return { id, offset: 0 }
 }
 

@@ -12,7 +12,7 @@ import { findBlobIn } from '#registry/blobs.ts'
 import type { Registry } from '#registry/registry.ts'
 import { lookUp } from '#registry/upstream.ts'
 
-interface Missing {
+export interface Missing {
   readonly path: string
   readonly digest: string
   readonly mediaType: string
@@ -23,15 +23,16 @@ export async function validateManifest(
   registry: Registry,
   repository: RepositoryName,
   push: { readonly mediaType: string; readonly bytes: Buffer },
-): Promise<{ manifest: ParsedManifest; mediaType: string }> {
+): Promise<{ manifest: ParsedManifest; mediaType: string; missing: readonly Missing[] }> {
   const mediaType = push.mediaType || ownMediaType(push.bytes)
   const { manifest, findings } = parseManifest(push.bytes, mediaType)
   if (!manifest) throw new OciError('MANIFEST_INVALID', { detail: { findings } })
-  if (registry.settings.validationDisabled) return { manifest, mediaType }
+  if (registry.settings.validationDisabled) return { manifest, mediaType, missing: [] }
   const { wrong, missing } = await checkContent(registry, repository, manifest)
   if (wrong.length > 0) throw new OciError('MANIFEST_INVALID', { detail: { findings: wrong, missing } })
-  if (missing.length > 0) throw new OciError('MANIFEST_BLOB_UNKNOWN', { detail: { repository, missing } })
-  return { manifest, mediaType }
+  if (missing.length > 0 && !registry.settings.sparse)
+    throw new OciError('MANIFEST_BLOB_UNKNOWN', { detail: { repository, missing } })
+  return { manifest, mediaType, missing }
 }
 
 /** A client that sends no Content-Type may still say in the body what this is. */
@@ -53,7 +54,7 @@ async function checkContent(
 ): Promise<{ wrong: Finding[]; missing: Missing[] }> {
   const wrong: Finding[] = []
   const missing: Missing[] = []
-  const required = manifest.kind !== 'other' && !registry.settings.sparse
+  const required = manifest.kind !== 'other'
   const check = async (
     descriptor: Descriptor,
     path: string,

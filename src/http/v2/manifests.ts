@@ -9,6 +9,7 @@ import { OciError } from '#oci/errors.ts'
 import { parseReference, parseTag } from '#oci/reference.ts'
 import { deleteManifest, findManifestIn, pushManifest, readManifest } from '#registry/manifests.ts'
 import { MANIFEST_BYTES_MAX } from '#registry/registry.ts'
+import type { Missing } from '#registry/validate-manifest.ts'
 
 /** `?tag=` parameters in one push. The specification asks for at least 10. */
 const TAGS_PER_PUSH_MAX = 100
@@ -86,8 +87,15 @@ export async function putManifest(context: Context): Promise<Reply> {
       'Docker-Content-Digest': pushed.digest,
       ...(pushed.subject !== undefined && { 'OCI-Subject': pushed.subject }),
       ...(tags.length > 0 && { 'OCI-Tag': pushed.tags.join(', ') }),
+      ...(pushed.missing.length > 0 && { Warning: missingWarning(pushed.missing) }),
     },
   }
+}
+
+/** distribution-spec, "Warnings": code 299, no agent, no date. */
+function missingWarning(missing: readonly Missing[]): string {
+  const more = missing.length > 1 ? ` and ${missing.length - 1} more` : ''
+  return `299 - "accepted as a sparse manifest: ${missing[0]?.digest}${more} not in this repository"`
 }
 
 export async function removeManifest({ registry, caller, route }: Context): Promise<Reply> {

@@ -98,7 +98,8 @@ function uploadsIn(path: string): { name: string; rest: string } | undefined {
 }
 
 function choose(methods: Methods, method: string, name: RepositoryName, rest: string): Match {
-  const operation = methods[method]
+  // Over HTTP/2 a method is any text, such as the name of something that every object inherits.
+  const operation = Object.hasOwn(methods, method) ? methods[method] : undefined
   return operation ? { operation, name, rest } : { allow: Object.keys(methods).join(', ') }
 }
 

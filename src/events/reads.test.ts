@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import type { Db } from '#db/db.ts'
+import { eventsAfter, newestEventId } from '#db/events.ts'
+import { openSqlite } from '#db/sqlite.ts'
+import { ReadRecorder } from '#events/reads.ts'
+import type { Caller } from '#identity/caller.ts'
+import { digestOf } from '#oci/digest.ts'
+import { silentLog } from '#telemetry/log.ts'
+
+const CALLER: Caller = {
+  principal: { kind: 'user', name: 'ann' },
+  requestId: 'r1',
+  remote: '203.0.113.9',
+  userAgent: 'containerd/2',
+}
+const FACT = { repository: 'app', digest: digestOf('x'), size: 7, durationMs: 1.5 }
+
+let db: Db
+before(async () => {
+  db = await openSqlite()
+})
+after(() => db.close())
+
+test('a pull is recorded with who, what, from where, how much and how long', async () => {
+  const start = await newestEventId(db)
+  const reads = new ReadRecorder(db, silentLog(), () => 1_234)
+  reads.add('manifest.pulled', { ...FACT, tag: 'v1', mediaType: 'a/b' }, CALLER)
+  await reads.flush()
+  const [event] = await eventsAfter(db, start, 10)
+  assert.deepEqual(
+    { ...event, id: 0 },
+    {
+      ...{ id: 0, at: 1_234, kind: 'manifest.pulled', repository: 'app', digest: digestOf('x'), tag: 'v1' },
+      ...{ mediaType: 'a/b', size: 7, fromRepository: null, actor: 'ann', remote: '203.0.113.9' },
+      ...{ userAgent: 'containerd/2', requestId: 'r1', durationMs: 1.5 },
+    },
+  )
+  await reads.close()
+})
+
+test('pulls wait in memory, are written in order by a flush, and the rest by the close', async () => {
+  const start = await newestEventId(db)
+  let at = 0
+  const reads = new ReadRecorder(db, silentLog(), () => ++at)
+  for (let count = 0; count < 600; count++) reads.add('blob.pulled', FACT, CALLER)
+  assert.equal(await newestEventId(db), start)
+  await reads.flush()
+  reads.add('blob.pulled', FACT, CALLER)
+  await reads.close()
+  const events = await eventsAfter(db, start, 1_000)
+  assert.deepEqual(
+    events.map((event) => event.at),
+    Array.from({ length: 601 }, (_, index) => index + 1),
+  )
+  assert.equal(reads.dropped, 0)
+})
+
+test('flushes at once write nothing twice', async () => {
+  const start = await newestEventId(db)
+  const reads = new ReadRecorder(db, silentLog(), Date.now)
+  for (let count = 0; count < 10; count++) {
+    reads.add('blob.pulled', FACT, CALLER)
+    void reads.flush()
+  }
+  await reads.close()
+  assert.equal((await eventsAfter(db, start, 100)).length, 10)
+})
+
+test('more than memory may hold is dropped and counted', async () => {
+  const closed = await openSqlite()
+  const reads = new ReadRecorder(closed, silentLog(), Date.now)
+  for (let count = 0; count < 50_100; count++) reads.add('blob.pulled', FACT, CALLER)
+  assert.equal(reads.dropped, 100)
+  // What the database refuses is counted too, and nobody who pulls hears of it.
+  await closed.close()
+  await reads.close()
+  assert.equal(reads.dropped, 50_100)
+})
