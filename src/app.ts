@@ -40,6 +40,7 @@ import { KeyedMutex } from '#lib/keyed-mutex.ts'
 import { parseListenAddress } from '#lib/listen-address.ts'
 import { Lru } from '#lib/lru.ts'
 import { accepts, answers, fileIsAbsent, type HealthCheck, HealthChecks } from '#maintenance/health-checks.ts'
+import { type OpenTree, openTree } from '#maintenance/open-tree.ts'
 import { runPeriodically } from '#maintenance/periodic.ts'
 import { pruneOldEvents } from '#maintenance/prune-events.ts'
 import { sweepUploads } from '#maintenance/sweep-uploads.ts'
@@ -95,26 +96,27 @@ async function compose(
 ): Promise<App> {
   const now = Date.now
   const metrics = new Metrics()
-  const { storage, db } = await openStore(config, log, closers)
+  const { storage, db, tree } = await openStore(config, log, closers)
   const reads = new ReadRecorder(db, log, now, (events) => metrics.readEventsDropped(events))
   closers.push(() => reads.close())
   const registry: Registry = {
     db,
     storage,
     guards: guardsOf(config),
-    upstreams: [],
+    upstreams: tree ? [tree.pass] : [],
     settings: registrySettings(config),
     reads,
     log,
     now,
     newId: randomUUID,
-    announce: () => {},
+    announce: () => tree?.wake(),
     live: new LiveUploads(config.http.limits.maxopenuploads),
     openUploads: new Set(await uploadIds(db)),
     content: new Lru({ weightMax: CONTENT_CACHE_BYTES_MAX, entryWeightMax: CACHED_CONTENT_BYTES_MAX }),
     verifying: new KeyedMutex(),
   }
   watchGauges(metrics, registry)
+  if (tree) metrics.watch('stowage_event_lag', () => tree.lag())
   startUpkeep(config, registry, closers)
 
   const health = new HealthChecks(healthChecksOf(config, registry), log)
@@ -150,6 +152,7 @@ async function compose(
   )
   closers.push(() => server.stop(config.http.draintimeoutMs))
   await startDebug(config, readiness, metrics, closers)
+  tree?.start()
   return {
     address: server.address,
     port: server.port,
@@ -162,18 +165,22 @@ async function compose(
   }
 }
 
-async function openStore(
-  config: Config,
-  log: Log,
-  closers: (() => Promise<void> | void)[],
-): Promise<{ storage: BlobStorage; db: Db }> {
+interface Store {
+  readonly storage: BlobStorage
+  readonly db: Db
+  /** Undefined where nothing else could read it: in memory. */
+  readonly tree: OpenTree | undefined
+}
+
+async function openStore(config: Config, log: Log, closers: (() => Promise<void> | void)[]): Promise<Store> {
   const onError = (error: Error) =>
     log.error('the database could not be checkpointed', { error: error.message })
   const { filesystem } = config.storage
   if (!filesystem) {
     const db = await openSqlite({ onError })
     closers.push(() => db.close())
-    return { storage: new MemoryStorage({ bytesMax: MEMORY_STORAGE_BYTES_MAX, now: Date.now }), db }
+    const storage = new MemoryStorage({ bytesMax: MEMORY_STORAGE_BYTES_MAX, now: Date.now })
+    return { storage, db, tree: undefined }
   }
   const { path } = config.database
   const folder = join(filesystem.rootdirectory, 'stowage')
@@ -187,7 +194,9 @@ async function openStore(
   if (path !== ':memory:') await refuseNetworkFileSystem(dirname(path)).catch(passMissing)
   const db = await openSqlite({ path, onError })
   closers.push(() => db.close())
-  return { storage, db }
+  const tree = await openTree({ db, storage, keys: storage.keys, log, now: Date.now })
+  closers.push(() => tree.close())
+  return { storage, db, tree }
 }
 
 /** A folder that is not there yet is made by the database. */

@@ -14,15 +14,17 @@ import {
   writeChunks,
 } from '#blobs/file-calls.ts'
 import { checkKeyPath, KEY_BYTES_MAX, keyBytes } from '#blobs/key-path.ts'
-import type { KeyEntry, KeyStore } from '#blobs/keys.ts'
+import type { Batching, KeyChange, KeyEntry, KeyStore } from '#blobs/keys.ts'
 import { uploadPath } from '#blobs/layout.ts'
+import { LinkWriter } from '#blobs/link-writer.ts'
 
 /** Entries that are fetched from a folder at a time. */
 const ENTRIES_AT_ONCE = 128
 
-export class FilesystemKeys implements KeyStore {
+export class FilesystemKeys implements KeyStore, Batching {
   readonly #root: string
   readonly #temporaryId: () => string
+  readonly #writer = new LinkWriter()
 
   /** Root is an open filesystem storage; temporaryId gives a new upload id each time. */
   constructor(root: string, temporaryId: () => string) {
@@ -70,6 +72,14 @@ export class FilesystemKeys implements KeyStore {
       await removeFile(temporary).catch(() => {})
       throw storageFailure(error)
     }
+  }
+
+  apply(changes: readonly KeyChange[]): Promise<void> {
+    return this.#writer.apply(changes.map((change) => ({ ...change, path: this.#at(change.path) })))
+  }
+
+  close(): Promise<void> {
+    return this.#writer.close()
   }
 
   async remove(path: string): Promise<void> {

@@ -21,3 +21,18 @@ export interface KeyStore {
   /** When the file was last written, milliseconds since 1970; undefined when absent. */
   modifiedAt(path: string): Promise<number | undefined>
 }
+
+/** One change of a batch: a text to write, or something to remove. */
+export type KeyChange =
+  | { readonly path: string; readonly text: string }
+  | { readonly path: string; readonly text?: undefined }
+
+/**
+ * Extra power: many changes for the price of few, in the order of the list. A reader may see a text half written: for
+ * folders that nobody else reads meanwhile. What a crash leaves half is for the caller to write again.
+ */
+export interface Batching {
+  /** @throws OciError STORAGE_FULL; some changes may have been made then */
+  apply(changes: readonly KeyChange[]): Promise<void>
+  close(): Promise<void>
+}

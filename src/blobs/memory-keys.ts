@@ -1,6 +1,6 @@
 // Link files in memory, as a tree of folders.
 import { checkKeyPath, keyBytes } from '#blobs/key-path.ts'
-import type { KeyEntry, KeyStore } from '#blobs/keys.ts'
+import type { Batching, KeyChange, KeyEntry, KeyStore } from '#blobs/keys.ts'
 import type { MemoryBudget } from '#blobs/memory-budget.ts'
 
 interface Key {
@@ -13,7 +13,7 @@ interface Key {
 type Folder = Map<string, Node>
 type Node = Key | Folder
 
-export class MemoryKeys implements KeyStore {
+export class MemoryKeys implements KeyStore, Batching {
   readonly #budget: MemoryBudget
   readonly #now: () => number
   readonly #root: Folder = new Map()
@@ -52,6 +52,13 @@ export class MemoryKeys implements KeyStore {
     const above = cut < 0 ? this.#root : this.#find(path.slice(0, cut))
     if (above instanceof Map) above.delete(path.slice(cut + 1))
   }
+
+  async apply(changes: readonly KeyChange[]): Promise<void> {
+    for (const { path, text } of changes)
+      await (text === undefined ? this.remove(path) : this.put(path, text))
+  }
+
+  async close(): Promise<void> {}
 
   async *list(path: string): AsyncGenerator<KeyEntry> {
     const folder = this.#find(path)

@@ -77,7 +77,7 @@ const setCursor = hot<{ name: string; position: number }>()((db, p) =>
 )
 
 const newest = hot<Record<never, never>>()((db) =>
-  db.selectFrom('events').select('id').orderBy('id', 'desc').limit(1),
+  db.selectFrom('events').select(['id', 'at']).orderBy('id', 'desc').limit(1),
 )
 
 const touched = hot<{ repository: string; after: number }>()((db, p) =>
@@ -100,6 +100,11 @@ export async function insertEvent(tx: Transaction, event: NewEvent): Promise<voi
 /** Events of any kind with a larger id, in order. */
 export function eventsAfter(db: Executor, id: number, limit: number): Promise<EventRecord[]> {
   return db.all(after, { id, limit })
+}
+
+/** The last event; undefined when there are none. */
+export async function newestEvent(db: Executor): Promise<{ id: number; at: number } | undefined> {
+  return db.first(newest, {})
 }
 
 /** 0 when there are none. */
