@@ -189,12 +189,23 @@ export class FilesystemStorage implements BlobStorage, Listing {
       }
       this.#durableUploads.delete(id)
       if (isNew) fs.renameSync(upload, `${folder}/data`)
-      else await renameFile(upload, `${folder}/data`)
+      else await this.#replace(upload, folder, digest)
     } catch (error) {
       if (isNew) await removeIfEmpty(folder).catch(() => {})
       throw storageFailure(error)
     }
     await this.#syncFolders(folder, shardOf(digest))
+  }
+
+  /** Who made the folder may have failed meanwhile, and removed it: then it is made once more. */
+  async #replace(upload: string, folder: string, digest: Digest): Promise<void> {
+    try {
+      await renameFile(upload, `${folder}/data`)
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error
+      await this.#makeBlobFolder(folder, digest)
+      await renameFile(upload, `${folder}/data`)
+    }
   }
 
   async #syncUpload(path: string, id: string): Promise<void> {

@@ -1,17 +1,17 @@
 // What every store of link files does, whatever it keeps them in.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import type { KeyEntry, KeyStore } from '#blobs/keys.ts'
+import type { Batching, KeyEntry, KeyStore } from '#blobs/keys.ts'
 
 export interface KeysUnderTest {
-  readonly keys: KeyStore
+  readonly keys: KeyStore & Batching
   readonly close: () => Promise<void>
 }
 
 export function keyStoreSuite(name: string, open: () => Promise<KeysUnderTest>): void {
   describe(`${name} as a key store`, () => {
     let opened: KeysUnderTest
-    let keys: KeyStore
+    let keys: KeyStore & Batching
     before(async () => {
       opened = await open()
       keys = opened.keys
@@ -131,6 +131,53 @@ export function keyStoreSuite(name: string, open: () => Promise<KeysUnderTest>):
       })()
       while (writing) assert.ok(texts.includes((await keys.get('atomic')) ?? 'absent'))
       await writer
+    })
+
+    test('a batch is applied in its order: the last word on a path wins', async () => {
+      await keys.apply([
+        { path: 'batch/one/link', text: 'first' },
+        { path: 'batch/one/link', text: 'a second, longer text' },
+        { path: 'batch/two/link', text: 'kept' },
+        { path: 'batch/three/link', text: 'not for long' },
+        { path: 'batch/three' },
+        { path: 'batch/four' },
+        { path: 'batch/four/link', text: 'after its removal' },
+        { path: 'batch/empty', text: '' },
+      ])
+      assert.equal(await keys.get('batch/one/link'), 'a second, longer text')
+      assert.equal(await keys.get('batch/four/link'), 'after its removal')
+      assert.equal(await keys.get('batch/empty'), '')
+      assert.deepEqual(
+        (await entriesOf(keys, 'batch')).map((entry) => entry.name),
+        ['empty', 'four', 'one', 'two'],
+      )
+    })
+
+    test('a batch removes a folder with all that is in it, and what is absent without a word', async () => {
+      await keys.apply([
+        { path: 'cut/tag/current/link', text: 'x' },
+        { path: 'cut/tag/index/sha256/a/link', text: 'x' },
+      ])
+      await keys.apply([{ path: 'cut/tag' }, { path: 'cut/absent/below' }, { path: 'absent-of-all' }])
+      assert.deepEqual(await entriesOf(keys, 'cut'), [])
+      await keys.apply([])
+    })
+
+    test('batches that are handed over at once are applied in the order of the calls', async () => {
+      const batches = Array.from({ length: 10 }, (_, index) =>
+        keys.apply([{ path: 'turns/link', text: String(index) }]),
+      )
+      await Promise.all(batches)
+      assert.equal(await keys.get('turns/link'), '9')
+    })
+
+    test('a batch with a path that leads out is refused', async () => {
+      const apply = async () =>
+        keys.apply([
+          { path: 'in/order', text: 'x' },
+          { path: '../out', text: 'x' },
+        ])
+      await assert.rejects(apply, /not a key path/)
     })
 
     for (const path of ['', '/', '/a', 'a/', 'a//b', '.', '..', 'a/../b', 'a/./b', 'a\\b', 'a/b\0']) {

@@ -17,20 +17,80 @@ export interface LinkAnswer {
   readonly failure?: { readonly message: string; readonly code: string | undefined }
 }
 
+const IN_THE_WAY = new Set(['ENOTDIR', 'EISDIR', 'EEXIST', 'ELOOP'])
+
 function write(path: string, text: string): void {
   try {
     fs.writeFileSync(path, text)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    fs.mkdirSync(dirname(path), { recursive: true })
-    fs.writeFileSync(path, text)
+    const code = codeOf(error)
+    if (code !== 'ENOENT') {
+      if (!code || !IN_THE_WAY.has(code)) throw error
+      clearWay(path)
+    }
+    writeInNewFolder(path, text)
   }
+}
+
+function writeInNewFolder(path: string, text: string): void {
+  try {
+    fs.mkdirSync(dirname(path), { recursive: true })
+  } catch (error) {
+    // A link that leads nowhere is absent to a write, and in the way of a folder.
+    if (!IN_THE_WAY.has(codeOf(error) ?? '') && codeOf(error) !== 'ENOENT') throw error
+    clearWay(path)
+    fs.mkdirSync(dirname(path), { recursive: true })
+  }
+  fs.writeFileSync(path, text)
+}
+
+/**
+ * Removes the junk that stands where a link or one of its folders must be: a batch that could never be written would hold
+ * up all that come after it.
+ */
+function clearWay(path: string): void {
+  if (lookAt(path)) {
+    fs.rmSync(path, { recursive: true, force: true })
+    return
+  }
+  for (let above = dirname(path); above !== dirname(above); above = dirname(above)) {
+    const found = lookAt(above)
+    if (!found) continue
+    if (found !== 'folder') fs.rmSync(above, { force: true })
+    return
+  }
+}
+
+function remove(path: string): void {
+  try {
+    fs.rmSync(path, { recursive: true, force: true })
+  } catch (error) {
+    // Below a file there is nothing to remove.
+    if (codeOf(error) !== 'ENOTDIR') throw error
+  }
+}
+
+function lookAt(path: string): 'folder' | 'other' | undefined {
+  try {
+    fs.lstatSync(path)
+  } catch {
+    return undefined
+  }
+  try {
+    return fs.statSync(path).isDirectory() ? 'folder' : 'other'
+  } catch {
+    return 'other'
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code
 }
 
 function answer({ id, changes }: LinkBatch): LinkAnswer {
   try {
     for (const { path, text } of changes) {
-      if (text === undefined) fs.rmSync(path, { recursive: true, force: true })
+      if (text === undefined) remove(path)
       else write(path, text)
     }
     return { id }

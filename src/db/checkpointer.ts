@@ -1,4 +1,4 @@
-// Asks for a checkpoint after every so many commits. The thread starts with the first one: an idle server has none.
+// Asks for a checkpoint after every so many commits, and when the disk is full. The thread starts with the first one: an idle server has none.
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 
@@ -18,7 +18,12 @@ export class Checkpointer {
 
   committed(): void {
     this.#commits += 1
-    if (this.#commits < COMMITS_PER_CHECKPOINT || this.#running) return
+    if (this.#commits >= COMMITS_PER_CHECKPOINT) this.request()
+  }
+
+  /** Begins a checkpoint, unless one is under way. */
+  request(): void {
+    if (this.#running) return
     this.#commits = 0
     this.#running = true
     this.#start().postMessage('checkpoint')

@@ -14,8 +14,10 @@ import { type Db, type Executor, type HotQuery, Placeholder, type Transaction } 
 import { SqliteConnection, sqliteDialect } from '#db/kysely-sqlite.ts'
 import { migrate } from '#db/migrate.ts'
 import type { Tables } from '#db/schema.ts'
+import { databaseFailure } from '#db/sqlite-failure.ts'
+import { WalSync } from '#db/wal-sync.ts'
 import { Mutex } from '#lib/mutex.ts'
-import { SharedSync } from '#lib/shared-sync.ts'
+import { OciError } from '#oci/errors.ts'
 
 const fdatasyncAsync = promisify(fdatasync)
 const fsyncAsync = promisify(fsync)
@@ -28,6 +30,8 @@ export interface SqliteOptions {
   readonly path?: string | undefined
   /** Told when a checkpoint fails; the data is safe, the WAL grows. */
   readonly onError?: (error: Error) => void
+  /** Told once when the disk did not keep what was written: from then on every write is refused. */
+  readonly onSyncFailure?: (error: Error) => void
 }
 
 /** @throws Error when the file cannot be opened or holds a newer schema */
@@ -49,7 +53,7 @@ export async function openSqlite(options: SqliteOptions = {}): Promise<Db> {
   const folder = await open(dirname(path), 'r')
   await fsyncAsync(folder.fd)
   await folder.close()
-  const sync = new SharedSync(() => fdatasyncAsync(wal.fd))
+  const sync = new WalSync(() => fdatasyncAsync(wal.fd), options.onSyncFailure)
   await sync.run()
   const checkpointer = new Checkpointer(path, options.onError ?? (() => {}))
   return new SqliteDb(writer, reader, sync, checkpointer, async () => {
@@ -113,13 +117,22 @@ class SqliteExecutor implements Executor {
       const statement = this.#connection.database.prepare(sql)
       prepared = {
         values,
-        run: (bound) => Number(statement.run(...bound).changes),
-        all: (bound) => statement.all(...bound),
-        get: (bound) => statement.get(...bound),
+        run: (bound) => attempt(() => Number(statement.run(...bound).changes)),
+        all: (bound) => attempt(() => statement.all(...bound)),
+        get: (bound) => attempt(() => statement.get(...bound)),
       }
       this.#prepared.set(key, prepared)
     }
     return prepared
+  }
+}
+
+/** @throws OciError STORAGE_FULL, UNAVAILABLE, or what SQLite said */
+function attempt<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw databaseFailure(error)
   }
 }
 
@@ -139,14 +152,14 @@ class SqliteDb extends SqliteExecutor implements Db {
   readonly #reader: SqliteConnection
   readonly #transaction: SqliteTransaction
   readonly #mutex = new Mutex()
-  readonly #sync: SharedSync
+  readonly #sync: WalSync
   readonly #checkpointer: Checkpointer
   readonly #afterClose: () => Promise<void>
 
   constructor(
     writer: SqliteConnection,
     reader: SqliteConnection,
-    sync: SharedSync,
+    sync: WalSync,
     checkpointer: Checkpointer,
     afterClose: () => Promise<void>,
   ) {
@@ -164,15 +177,18 @@ class SqliteDb extends SqliteExecutor implements Db {
     { durable = true }: { durable?: boolean } = {},
   ): Promise<T> {
     const result = await this.#mutex.run(async () => {
+      this.#sync.check()
       const { database } = this.#writer
-      this.#writer.prepare('begin immediate').run()
+      attempt(() => this.#writer.prepare('begin immediate').run())
       try {
         const value = await work(this.#transaction)
-        this.#writer.prepare('commit').run()
+        attempt(() => this.#writer.prepare('commit').run())
         return value
       } catch (error) {
         // A full disk has SQLite roll back by itself; a second rollback would hide the first error.
         if (database.isTransaction) database.exec('rollback')
+        // What the WAL takes up can be used again once it is in the database file: a delete may then succeed.
+        if (error instanceof OciError && error.reason === 'STORAGE_FULL') this.#checkpointer.request()
         throw error
       }
     })

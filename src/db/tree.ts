@@ -69,6 +69,26 @@ const repositoriesAfter = hot<{ last: string; limit: number }>()((db, p) =>
   db.selectFrom('repositories').select('name').where('name', '>', p.last).orderBy('name').limit(p.limit),
 )
 
+const tagPushed = hot<{ repository: string; tag: string; digest: string }>()((db, p) =>
+  db
+    .selectFrom('events')
+    .select('id')
+    .where('repository', '=', p.repository)
+    .where('kind', '=', 'manifest.pushed')
+    .where('tag', '=', p.tag)
+    .where('digest', '=', p.digest)
+    .limit(1),
+)
+
+const anyBlob = hot<{ repository: string }>()((db, p) =>
+  db
+    .selectFrom('repositories as r')
+    .innerJoin('repository_blobs as rb', 'rb.repository_id', 'r.id')
+    .select('rb.blob_id')
+    .where('r.name', '=', p.repository)
+    .limit(1),
+)
+
 const PAGE = 500
 
 /** Whether an event after that one moved or deleted the tag. */
@@ -89,6 +109,20 @@ export async function isDigestTouched(
   after: number,
 ): Promise<boolean> {
   return (await db.first(touchedDigest, { repository, digest, after })) !== undefined
+}
+
+/** Whether a push of ours, as far back as events are kept, pointed the tag at that digest. */
+export async function wasTagPushed(
+  db: Executor,
+  repository: string,
+  tag: string,
+  digest: string,
+): Promise<boolean> {
+  return (await db.first(tagPushed, { repository, tag, digest })) !== undefined
+}
+
+export async function holdsBlobs(db: Executor, repository: string): Promise<boolean> {
+  return (await db.first(anyBlob, { repository })) !== undefined
 }
 
 export async function* allTags(db: Executor, repository: string): AsyncGenerator<string> {

@@ -41,13 +41,16 @@ function strictFacts(manifest: ParsedManifest): ForeignFacts {
 function lenientFacts(document: Readonly<Record<string, unknown>>, mediaType: string): ForeignFacts {
   return {
     row: { mediaType, artifactType: null, subject: null, annotations: null },
-    blobs: digestsIn([document['config'], ...listOf(document['layers'])]),
-    children: digestsIn(listOf(document['manifests'])),
+    blobs: [
+      ...digestsIn([document['config'], ...listOf(document['layers'])], 'digest'),
+      ...digestsIn(listOf(document['fsLayers']), 'blobSum'),
+    ],
+    children: digestsIn(listOf(document['manifests']), 'digest'),
   }
 }
 
-function digestsIn(values: readonly unknown[]): Digest[] {
-  const digests = values.map((value) => (value as { digest?: unknown } | null | undefined)?.digest)
+function digestsIn(values: readonly unknown[], member: 'digest' | 'blobSum'): Digest[] {
+  const digests = values.map((value) => (value as Record<string, unknown> | null | undefined)?.[member])
   return digests.filter((digest): digest is Digest => typeof digest === 'string' && isDigest(digest))
 }
 

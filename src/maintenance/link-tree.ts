@@ -3,32 +3,58 @@
 //
 // A manifest or blob in another algorithm than sha256 has its link under its own digest, with the sha256 of its bytes as
 // text: that is where they lie, and what lets the facts be rebuilt from the tree.
-import type { Batching, KeyChange } from '#blobs/keys.ts'
-import { layerLink, revisionLink, tagCurrentLink, tagFolder, tagIndexLink } from '#blobs/layout.ts'
+import type { Batching, KeyChange, KeyStore } from '#blobs/keys.ts'
+import {
+  layerLink,
+  layersFolder,
+  revisionLink,
+  tagCurrentLink,
+  tagFolder,
+  tagIndexLink,
+} from '#blobs/layout.ts'
+import type { BlobStorage } from '#blobs/store.ts'
 import { blobAliases, findBlob, findRepositoryBlob } from '#db/blobs.ts'
 import type { Db } from '#db/db.ts'
 import type { EventRecord } from '#db/events.ts'
 import { findManifest, findTaggedManifest } from '#db/manifests.ts'
+import { holdsBlobs, wasTagPushed } from '#db/tree.ts'
 import type { Subscriber } from '#events/dispatch.ts'
 import { type Digest, isDigest } from '#oci/digest.ts'
 import { isRepositoryName, isTag, type RepositoryName, type Tag } from '#oci/reference.ts'
 
 export const LINK_TREE = 'link-tree'
+/** A link of ours may be written this long after the event that it mirrors, and be followed by another event meanwhile. */
+const OWN_LAG_MS = 10_000
+
+export interface LinkTreeOptions {
+  readonly db: Db
+  readonly storage: BlobStorage
+  readonly keys: KeyStore & Batching
+  /** The last event before this start: since events up to it another program may have had the folder. */
+  readonly startedAfter: number
+}
 
 /** One thing that a batch of events touched. */
 interface Touched {
   readonly kind: 'tag' | 'manifest' | 'blob'
   readonly repository: RepositoryName
   readonly name: string
+  /** The last event of the batch that touched it, and its time in milliseconds since 1970. */
+  readonly eventId: number
+  readonly at: number
 }
 
-export function linkTree(db: Db, keys: Batching): Subscriber {
+export function linkTree(options: LinkTreeOptions): Subscriber {
   return {
     name: LINK_TREE,
     async handle(events) {
       const changes: KeyChange[] = []
-      for (const touched of touchedBy(events)) changes.push(...(await changesFor(db, touched)))
-      await keys.apply(changes)
+      for (const touched of touchedBy(events)) {
+        const wanted = await changesFor(options.db, touched)
+        if (touched.eventId > options.startedAfter || !(await isOvertaken(options, touched, wanted)))
+          changes.push(...wanted)
+      }
+      await options.keys.apply(changes)
     },
   }
 }
@@ -36,18 +62,16 @@ export function linkTree(db: Db, keys: Batching): Subscriber {
 /** Each thing once, in the order of the events: blobs before the manifests that need them, manifests before their tags. */
 function touchedBy(events: readonly EventRecord[]): Iterable<Touched> {
   const touched = new Map<string, Touched>()
-  const add = (kind: Touched['kind'], repository: RepositoryName, name: string) => {
-    const key = `${kind} ${repository} ${name}`
-    if (!touched.has(key)) touched.set(key, { kind, repository, name })
-  }
-  for (const { kind, repository, digest, tag } of events) {
+  for (const { id: eventId, at, kind, repository, digest, tag } of events) {
     if (!isRepositoryName(repository)) continue
-    if (kind.startsWith('blob.') && kind !== 'blob.pulled' && digest) add('blob', repository, digest)
+    const add = (of: Touched['kind'], name: string) =>
+      touched.set(`${of} ${repository} ${name}`, { kind: of, repository, name, eventId, at })
+    if (kind.startsWith('blob.') && kind !== 'blob.pulled' && digest) add('blob', digest)
     if (kind === 'manifest.pushed' || kind === 'manifest.deleted') {
-      if (digest) add('manifest', repository, digest)
-      if (tag) add('tag', repository, tag)
+      if (digest) add('manifest', digest)
+      if (tag) add('tag', tag)
     }
-    if (kind === 'tag.deleted' && tag) add('tag', repository, tag)
+    if (kind === 'tag.deleted' && tag) add('tag', tag)
   }
   return touched.values()
 }
@@ -61,16 +85,43 @@ async function changesFor(db: Db, { kind, repository, name }: Touched): Promise<
 async function tagChanges(db: Db, repository: RepositoryName, tag: Tag): Promise<KeyChange[]> {
   const manifest = await findTaggedManifest(db, repository, tag)
   if (!manifest) return [{ path: tagFolder(repository, tag) }]
+  // Always the sha256: registry:2's garbage collection looks for no other, and takes what has no tag by it.
+  const text = manifest.blobDigest
   return [
-    { path: tagIndexLink(repository, tag, manifest.digest), text: manifest.digest },
-    { path: tagCurrentLink(repository, tag), text: manifest.digest },
+    { path: tagIndexLink(repository, tag, text), text },
+    { path: tagCurrentLink(repository, tag), text },
   ]
 }
 
 async function manifestChanges(db: Db, repository: RepositoryName, digest: Digest): Promise<KeyChange[]> {
-  const manifest = await findManifest(db, repository, digest)
-  const path = revisionLink(repository, digest)
-  return [manifest ? { path, text: manifest.blobDigest } : { path: folderOf(path) }]
+  const blob = await findBlob(db, digest)
+  if (!blob) return [{ path: folderOf(revisionLink(repository, digest)) }]
+  const text = blob.digest
+  const aliases = await blobAliases(db, blob.id)
+  const changes: KeyChange[] = []
+  let heldAs: Digest | undefined
+  for (const alias of aliases) {
+    const path = revisionLink(repository, alias)
+    if (!(await findManifest(db, repository, alias))) {
+      changes.push({ path: folderOf(path) })
+      continue
+    }
+    heldAs = alias
+    changes.push({ path, text })
+  }
+  const path = revisionLink(repository, text)
+  if (await findManifest(db, repository, text)) {
+    changes.push({ path, text })
+    if (aliases.length > 0) changes.push({ path: standInMark(repository, text) })
+  } else if (heldAs) {
+    changes.push({ path: standInMark(repository, text), text: heldAs }, { path, text })
+  } else {
+    return [...changes, { path: folderOf(path) }]
+  }
+  // registry:2 lists, and keeps from its garbage collection, only what lies in a repository with a folder of layers.
+  if (!(await holdsBlobs(db, repository)))
+    changes.unshift({ path: `${layersFolder(repository)}/.keep`, text: '' })
+  return changes
 }
 
 async function blobChanges(db: Db, repository: RepositoryName, digest: Digest): Promise<KeyChange[]> {
@@ -81,6 +132,58 @@ async function blobChanges(db: Db, repository: RepositoryName, digest: Digest): 
     const path = layerLink(repository, name)
     return held ? { path, text: held.digest } : { path: folderOf(path) }
   })
+}
+
+/**
+ * Whether the tree has newer news of a thing than an event from before this start: a crash left the event for now, and
+ * another program had the folder between.
+ */
+async function isOvertaken(
+  options: LinkTreeOptions,
+  touched: Touched,
+  wanted: readonly KeyChange[],
+): Promise<boolean> {
+  const { db, keys } = options
+  const { kind, repository, name, at } = touched
+  const written = wanted.some(({ text }) => text !== undefined)
+  if (kind === 'tag' && isTag(name)) {
+    const path = tagCurrentLink(repository, name)
+    const current = (await keys.get(path))?.trim()
+    if (wanted.some(({ text }) => text === current)) return false
+    // A link that says what we never said is another program's; one that we wrote may be younger than our last word.
+    if (current && ((await keys.modifiedAt(path)) ?? 0) > at)
+      if (!(await didWePush(db, repository, name, current))) return true
+  }
+  if (written) return areBytesGone(options, touched)
+  if (!isDigest(name)) return false
+  const path = kind === 'manifest' ? revisionLink(repository, name) : layerLink(repository, name)
+  return ((await keys.modifiedAt(path)) ?? 0) > at + OWN_LAG_MS
+}
+
+async function didWePush(db: Db, repository: RepositoryName, tag: Tag, current: string): Promise<boolean> {
+  const blob = isDigest(current) ? await findBlob(db, current) : undefined
+  for (const name of [current, ...(blob ? await blobAliases(db, blob.id) : [])])
+    if (await wasTagPushed(db, repository, tag, name)) return true
+  return false
+}
+
+/** What another program's garbage collection took gets no link again. */
+async function areBytesGone(
+  { db, storage }: LinkTreeOptions,
+  { kind, repository, name }: Touched,
+): Promise<boolean> {
+  let sha256: Digest | undefined
+  if (kind === 'tag') sha256 = (await findTaggedManifest(db, repository, name))?.blobDigest
+  else if (isDigest(name)) sha256 = (await findBlob(db, name))?.digest
+  return sha256 !== undefined && (await storage.stat(sha256)) === undefined
+}
+
+/**
+ * Stands beside the sha256 link of a manifest that was pushed by another digest only, and says that digest. registry:2's
+ * garbage collection stops at a manifest that it cannot find by sha256; for us the manifest has no such name.
+ */
+export function standInMark(repository: RepositoryName, sha256: Digest): string {
+  return `${folderOf(revisionLink(repository, sha256))}/stands-in-for`
 }
 
 function folderOf(path: string): string {

@@ -1,15 +1,15 @@
 // The link files of registry:2 beside the facts: brought in step at the start, kept in step while we run.
 //
-// Link files are not synced when they are written: that would double the cost of a small push. Instead a start after
-// anything but a clean stop writes those of the last minutes again, from the facts, before it draws any conclusion from a
-// link that is missing.
+// Link files are not synced when they are written: that would double the cost of a small push. The death of a process
+// loses none, only that of the system does. So the first start after the system was started writes those of the last
+// minutes again, from the facts, before it draws any conclusion from a link that is missing.
 import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Batching, KeyStore } from '#blobs/keys.ts'
 import type { BlobStorage } from '#blobs/store.ts'
 import type { Db } from '#db/db.ts'
-import { eventCursor, firstEventSince, newestEvent, setEventCursor } from '#db/events.ts'
+import { eventCursor, firstEventSince, newestEvent, newestEventId, setEventCursor } from '#db/events.ts'
 import { getSetting, setSetting } from '#db/settings.ts'
 import { Dispatcher } from '#events/dispatch.ts'
 import { LINK_TREE, linkTree } from '#maintenance/link-tree.ts'
@@ -21,8 +21,10 @@ const REPLAYED_MS = 10 * 60_000
 const DRAIN_RETRY_MS = 5_000
 const STORE_ID_PATH = 'stowage/store-id'
 const STORE_ID = 'store_id'
-/** The boot in which we stopped cleanly; empty while we run. */
-const CLEAN_STOP = 'clean_stop'
+/** The boot of the system in which link files were last written; empty where it is not known. */
+export const LINKS_BOOT = 'links_boot'
+/** A start waits this long for link files that a crash left, then answers from the facts where they are concerned. */
+const CATCH_UP_MS_MAX = 10_000
 
 export interface TreeOptions {
   readonly db: Db
@@ -41,7 +43,7 @@ export interface OpenTree {
   lag(): Promise<number>
   /** Begins the pass, in the background. */
   start(): void
-  /** Writes what is left, and says that this was a clean stop. */
+  /** Writes what is left. */
   close(): Promise<void>
 }
 
@@ -49,13 +51,20 @@ export interface OpenTree {
 export async function openTree({ db, storage, keys, log, now }: TreeOptions): Promise<OpenTree> {
   await checkStoreId(db, keys)
   const boot = await bootId()
-  const clean = boot !== '' && (await getSetting(db, CLEAN_STOP)) === boot
-  if (!clean) await rewind(db)
-  await db.transaction((tx) => setSetting(tx, CLEAN_STOP, ''))
-  const dispatcher = new Dispatcher(db, linkTree(db, keys), log)
+  if (boot === '' || (await getSetting(db, LINKS_BOOT)) !== boot) await rewind(db)
+  await db.transaction((tx) => setSetting(tx, LINKS_BOOT, boot))
+  const startedAfter = await newestEventId(db)
+  const dispatcher = new Dispatcher(db, linkTree({ db, storage, keys, startedAfter }), log)
   // What the subscriber has not seen yet is ours, and the tree need not have it.
-  const watermark = await eventCursor(db, LINK_TREE)
-  const pass = new TreePass({ db, storage, keys, log, now, watermark })
+  let watermark = await eventCursor(db, LINK_TREE)
+  const caughtUp = dispatcher.drain().then(
+    () => {
+      watermark = startedAfter
+    },
+    () => {},
+  )
+  await Promise.race([caughtUp, wait(CATCH_UP_MS_MAX, undefined, { ref: false })])
+  const pass = new TreePass({ db, storage, keys, log, now, watermark: () => watermark })
   const closing = new AbortController()
   let running: Promise<void> = Promise.resolve()
   return {
@@ -63,7 +72,11 @@ export async function openTree({ db, storage, keys, log, now }: TreeOptions): Pr
     wake: () => dispatcher.wake(),
     lag: () => dispatcher.lag(),
     start() {
-      running = drained(dispatcher, log, closing.signal).then((ready) => (ready ? pass.run() : undefined))
+      running = drained(dispatcher, log, closing.signal).then(async (ready) => {
+        if (!ready) return
+        watermark = startedAfter
+        await pass.run()
+      })
     },
     async close() {
       closing.abort()
@@ -71,7 +84,6 @@ export async function openTree({ db, storage, keys, log, now }: TreeOptions): Pr
       await running
       await dispatcher.close()
       await keys.close()
-      if ((await dispatcher.lag()) === 0) await db.transaction((tx) => setSetting(tx, CLEAN_STOP, boot))
     },
   }
 }

@@ -1,11 +1,12 @@
 // Brings one tag, manifest or blob of a repository in line with a tree that another program may have written to: what the
-// tree has and the facts do not is taken over, what the tree lost is forgotten. What our own events touched since our start
-// is ours, and the tree only lags behind: it is left alone.
+// tree has and the facts do not is taken over, what the tree lost is forgotten. What our own events touched since the tree
+// was last in step is ours, and the tree only lags behind: it is left alone. Bytes that are gone are forgotten all the same.
 import type { KeyStore } from '#blobs/keys.ts'
 import { layerLink, revisionLink, tagCurrentLink } from '#blobs/layout.ts'
-import type { BlobStorage } from '#blobs/store.ts'
+import type { BlobStat, BlobStorage } from '#blobs/store.ts'
 import {
   addBlobAlias,
+  blobAliases,
   findBlob,
   findRepositoryBlob,
   forgetBlob,
@@ -13,13 +14,14 @@ import {
   unlinkBlob,
   upsertBlob,
 } from '#db/blobs.ts'
-import type { Db, Transaction } from '#db/db.ts'
+import type { Db, Executor, Transaction } from '#db/db.ts'
 import { deleteManifest, findManifest, findTaggedManifest, upsertManifest } from '#db/manifests.ts'
 import { ensureRepository, findRepository, listRepositoryInCatalog } from '#db/repositories.ts'
 import { deleteTag, setTag } from '#db/tags.ts'
 import { isDigestTouched, isTagTouched, setBlobFound } from '#db/tree.ts'
-import { factsOfForeign } from '#maintenance/foreign-manifest.ts'
-import { algorithmOf, type Digest, digestOf, isDigest } from '#oci/digest.ts'
+import { type ForeignFacts, factsOfForeign } from '#maintenance/foreign-manifest.ts'
+import { standInMark } from '#maintenance/link-tree.ts'
+import { algorithmOf, type Digest, DigestHash, digestOf, isDigest } from '#oci/digest.ts'
 import type { RepositoryName, Tag } from '#oci/reference.ts'
 
 /** registry:2 takes manifests of 4 MiB too. */
@@ -31,7 +33,7 @@ export interface TreeItemOptions {
   readonly keys: KeyStore
   readonly now: () => number
   /** Events after this one are ours, and the tree may not have them yet. */
-  readonly watermark: number
+  readonly watermark: () => number
   /** Told of everything that is broken in the tree. */
   readonly onBroken: (what: string, where: string) => void
 }
@@ -43,6 +45,19 @@ export interface TreeCounts {
   forgotten: number
 }
 
+/** What a link file says. One that cannot be read says nothing, also not that its thing was deleted. */
+type Link = Digest | 'absent' | 'unreadable'
+
+type Outcome = 'changed' | 'broken' | undefined
+
+/** What was known when an item was looked at: what happened since is for the transaction to see. */
+interface Look {
+  readonly repository: RepositoryName
+  readonly watermark: number
+  /** Milliseconds since 1970. */
+  readonly at: number
+}
+
 export class TreeItems {
   readonly counts: TreeCounts = { tags: 0, manifests: 0, blobs: 0, forgotten: 0 }
   readonly #options: TreeItemOptions
@@ -51,74 +66,101 @@ export class TreeItems {
     this.#options = options
   }
 
+  /** The tag and what it leads to: all that an answer about it needs. */
+  async taggedManifest(repository: RepositoryName, tag: Tag): Promise<void> {
+    await this.tag(repository, tag)
+    const known = await findTaggedManifest(this.#options.db, repository, tag)
+    if (known) await this.manifest(repository, known.digest)
+  }
+
   async tag(repository: RepositoryName, tag: Tag): Promise<void> {
     const { db } = this.#options
+    const look = this.#look(repository)
     const path = tagCurrentLink(repository, tag)
-    const target = await this.#link(path)
+    const link = await this.#link(path)
+    if (link === 'unreadable') return
     const known = await findTaggedManifest(db, repository, tag)
-    if (target !== undefined && (known?.digest === target || known?.blobDigest === target)) return
+    if (link === 'absent' ? !known : known?.digest === link || known?.blobDigest === link) return
+    const target = link === 'absent' ? undefined : await this.#standsInFor(repository, link)
     if (target !== undefined) await this.manifest(repository, target)
-    await this.#change((tx) => this.#setTag(tx, repository, tag, target), path)
+    await this.#change((tx) => this.#setTag(tx, look, tag, target), path)
   }
 
   async #setTag(
     tx: Transaction,
-    repository: RepositoryName,
+    { repository, watermark }: Look,
     tag: Tag,
     target: Digest | undefined,
-  ): Promise<'changed' | 'broken' | undefined> {
-    const { watermark, now } = this.#options
+  ): Promise<Outcome> {
     if (await isTagTouched(tx, repository, tag, watermark)) return undefined
     const holder = await findRepository(tx, repository)
     const manifest = target && holder ? await findManifest(tx, repository, target) : undefined
     if (holder && manifest) {
-      await setTag(tx, { repositoryId: holder.id, name: tag, manifestId: manifest.id, now: now() })
+      const now = this.#options.now()
+      await setTag(tx, { repositoryId: holder.id, name: tag, manifestId: manifest.id, now })
       this.counts.tags += 1
       return 'changed'
     }
+    // Also when it pointed at something good before: whoever asks for a tag must not get what it no longer means.
     if (holder && (await deleteTag(tx, holder.id, tag))) this.counts.forgotten += 1
     return target === undefined ? undefined : 'broken'
   }
 
   async manifest(repository: RepositoryName, digest: Digest): Promise<void> {
-    const { db, storage } = this.#options
+    const { db } = this.#options
+    const look = this.#look(repository)
     const path = revisionLink(repository, digest)
-    const target = await this.#link(path)
+    const link = await this.#link(path)
     const known = await findManifest(db, repository, digest)
-    if (target === undefined) {
-      if (known) await this.#change((tx) => this.#forgetManifest(tx, repository, digest), path)
-      return
-    }
+    if (!known && (link === 'absent' || link === 'unreadable')) return
+    if (!known && (await this.#standsInFor(repository, digest)) !== digest) return
     // A link of registry:2 names the digest itself; ours names the sha256 of the bytes, which for sha256 is the same.
-    const bytesAt = algorithmOf(digest) === 'sha256' ? digest : target
-    if (known && (await storage.stat(known.blobDigest))?.size === known.size) return
-    const bytes =
-      algorithmOf(bytesAt) === 'sha256' ? await storage.read(bytesAt, MANIFEST_BYTES_MAX) : undefined
-    if (bytes && digestOf(bytes) === bytesAt && digestOf(bytes, algorithmOf(digest)) === digest) {
-      await this.#change((tx) => this.#addManifest(tx, repository, digest, bytesAt, bytes), path)
-      return
+    const bytesAt = known?.blobDigest ?? (algorithmOf(digest) === 'sha256' ? digest : link)
+    const isSound = known && (await this.#isSound(known.blobDigest, known.size))
+    const bytes = isSound ? undefined : await this.#manifestBytes(digest, bytesAt)
+    if (known && !isSound && !bytes) {
+      await this.#change((tx) => this.#forgetBytes(tx, known.blobDigest, look), path)
+    } else if (link === 'absent') {
+      await this.#change((tx) => this.#forgetManifest(tx, look, digest), path)
+    } else if (bytes) {
+      const facts = factsOfForeign(bytes)
+      for (const blob of facts.blobs) if (!(await findBlob(db, blob))) await this.blob(repository, blob)
+      await this.#change((tx) => this.#addManifest(tx, look, digest, bytes, facts), path)
+    } else if (!known) {
+      this.#options.onBroken(LEADS_NOWHERE, path)
     }
-    await this.#change(async (tx) => {
-      await this.#forgetManifest(tx, repository, digest)
-      return 'broken'
-    }, path)
+  }
+
+  /** The manifest that a sha256 link of ours is only there for; the digest itself otherwise. */
+  async #standsInFor(repository: RepositoryName, digest: Digest): Promise<Digest> {
+    if (algorithmOf(digest) !== 'sha256') return digest
+    const mark = (await this.#options.keys.get(standInMark(repository, digest)))?.trim()
+    return mark !== undefined && isDigest(mark) ? mark : digest
+  }
+
+  /** Undefined when they are absent, too many, or do not have the digest. */
+  async #manifestBytes(digest: Digest, bytesAt: string): Promise<Buffer | undefined> {
+    if (!isDigest(bytesAt) || algorithmOf(bytesAt) !== 'sha256') return undefined
+    const bytes = await this.#options.storage.read(bytesAt, MANIFEST_BYTES_MAX)
+    if (!bytes || digestOf(bytes) !== bytesAt || digestOf(bytes, algorithmOf(digest)) !== digest)
+      return undefined
+    return bytes
   }
 
   async #addManifest(
     tx: Transaction,
-    repository: RepositoryName,
+    { repository, watermark }: Look,
     digest: Digest,
-    sha256: Digest,
     bytes: Buffer,
-  ): Promise<'changed' | undefined> {
-    const { watermark } = this.#options
+    facts: ForeignFacts,
+  ): Promise<Outcome> {
     if (await isDigestTouched(tx, repository, digest, watermark)) return undefined
     const now = this.#options.now()
     const holder = await ensureRepository(tx, repository, now)
     await listRepositoryInCatalog(tx, holder)
+    const sha256 = digestOf(bytes)
     const blobId = await upsertBlob(tx, { digest: sha256, size: bytes.length, now, verifiedAt: now })
     if (digest !== sha256) await addBlobAlias(tx, digest, blobId)
-    const facts = factsOfForeign(bytes)
     const blobIds: number[] = []
     for (const reference of facts.blobs) {
       const blob = await findBlob(tx, reference)
@@ -130,12 +172,8 @@ export class TreeItems {
     return 'changed'
   }
 
-  async #forgetManifest(
-    tx: Transaction,
-    repository: RepositoryName,
-    digest: Digest,
-  ): Promise<'changed' | undefined> {
-    if (await isDigestTouched(tx, repository, digest, this.#options.watermark)) return undefined
+  async #forgetManifest(tx: Transaction, { repository, watermark }: Look, digest: Digest): Promise<Outcome> {
+    if (await isDigestTouched(tx, repository, digest, watermark)) return undefined
     const manifest = await findManifest(tx, repository, digest)
     if (!manifest) return undefined
     await deleteManifest(tx, manifest.id)
@@ -145,39 +183,65 @@ export class TreeItems {
 
   async blob(repository: RepositoryName, digest: Digest): Promise<void> {
     const { db, storage } = this.#options
+    const look = this.#look(repository)
     const path = layerLink(repository, digest)
-    const target = await this.#link(path)
+    const link = await this.#link(path)
     const known = await findRepositoryBlob(db, repository, digest)
-    if (target === undefined) {
-      if (known) await this.#change((tx) => this.#unlink(tx, repository, digest), path)
-      return
-    }
-    const sha256 = algorithmOf(digest) === 'sha256' ? digest : target
-    const lookedAt = this.#options.now()
-    const stat = algorithmOf(sha256) === 'sha256' ? await storage.stat(sha256) : undefined
+    if (!known && (link === 'absent' || link === 'unreadable')) return
+    const sha256 = known?.digest ?? (algorithmOf(digest) === 'sha256' ? digest : link)
+    if (!isDigest(sha256) || algorithmOf(sha256) !== 'sha256')
+      return this.#options.onBroken(LEADS_NOWHERE, path)
+    const stat = await storage.stat(sha256)
     if (!stat) {
-      await this.#change((tx) => this.#forgetBytes(tx, repository, digest, lookedAt), path)
-      return
+      await this.#change((tx) => this.#forgetBytes(tx, sha256, look), path)
+    } else if (link === 'absent') {
+      if (!(await this.#hasLink(repository, sha256)))
+        await this.#change((tx) => this.#unlink(tx, look, sha256), path)
+    } else if (!known || !isUnchanged(known, stat)) {
+      if (digest === sha256 || (await this.#isAlias(digest, sha256)))
+        await this.#change((tx) => this.#addBlob(tx, look, digest, sha256, stat), path)
+      else this.#options.onBroken(LEADS_NOWHERE, path)
     }
-    const isSound =
-      known?.size === stat.size && (known.verifiedAt === null || stat.modifiedAt <= known.verifiedAt)
-    if (!isSound) await this.#change((tx) => this.#addBlob(tx, repository, digest, sha256, stat), path)
+  }
+
+  /** Whether any name of the bytes has a link: registry:2 has one for each name that they were pushed by. */
+  async #hasLink(repository: RepositoryName, sha256: Digest): Promise<boolean> {
+    const { db, keys } = this.#options
+    for (const name of await namesOf(db, sha256))
+      if ((await keys.get(layerLink(repository, name))) !== undefined) return true
+    return false
+  }
+
+  /** A link can say anything: bytes get another name only when they have that digest. */
+  async #isAlias(digest: Digest, sha256: Digest): Promise<boolean> {
+    const { db, storage } = this.#options
+    if ((await findBlob(db, digest))?.digest === sha256) return true
+    const reader = await storage.open(sha256)
+    if (!reader) return false
+    try {
+      const hash = new DigestHash(algorithmOf(digest))
+      for await (const chunk of reader.chunks()) hash.update(chunk)
+      return hash.finish() === digest
+    } finally {
+      await reader.close()
+    }
   }
 
   async #addBlob(
     tx: Transaction,
-    repository: RepositoryName,
+    { repository, watermark }: Look,
     digest: Digest,
     sha256: Digest,
-    stat: { readonly size: number; readonly modifiedAt: number },
-  ): Promise<'changed' | undefined> {
-    if (await isDigestTouched(tx, repository, digest, this.#options.watermark)) return undefined
+    stat: BlobStat,
+  ): Promise<Outcome> {
+    if (await isAnyTouched(tx, repository, [digest, ...(await namesOf(tx, sha256))], watermark))
+      return undefined
     const now = this.#options.now()
     const blob = await findBlob(tx, sha256)
     let id = blob?.id
     if (blob === undefined || id === undefined) {
       id = await upsertBlob(tx, { digest: sha256, size: stat.size, now, verifiedAt: null })
-    } else if (blob.size !== stat.size || (blob.verifiedAt !== null && stat.modifiedAt > blob.verifiedAt)) {
+    } else if (!isUnchanged(blob, stat)) {
       await setBlobFound(tx, id, stat.size)
     }
     if (digest !== sha256) await addBlobAlias(tx, digest, id)
@@ -187,25 +251,19 @@ export class TreeItems {
     return 'changed'
   }
 
-  async #unlink(tx: Transaction, repository: RepositoryName, digest: Digest): Promise<'changed' | undefined> {
-    if (await isDigestTouched(tx, repository, digest, this.#options.watermark)) return undefined
-    const [holder, blob] = [await findRepository(tx, repository), await findBlob(tx, digest)]
+  async #unlink(tx: Transaction, { repository, watermark }: Look, sha256: Digest): Promise<Outcome> {
+    if (await isAnyTouched(tx, repository, await namesOf(tx, sha256), watermark)) return undefined
+    const [holder, blob] = [await findRepository(tx, repository), await findBlob(tx, sha256)]
     if (!holder || !blob || !(await unlinkBlob(tx, holder.id, blob.id))) return undefined
     this.counts.forgotten += 1
     return 'changed'
   }
 
-  /** The link is there and the bytes are not: another program's garbage collection, or a crash of it. */
-  async #forgetBytes(
-    tx: Transaction,
-    repository: RepositoryName,
-    digest: Digest,
-    lookedAt: number,
-  ): Promise<'broken' | undefined> {
-    if (await isDigestTouched(tx, repository, digest, this.#options.watermark)) return undefined
-    const blob = await findBlob(tx, digest)
-    // Verified since we looked: somebody has just pushed it into another repository.
-    if (blob?.verifiedAt && blob.verifiedAt >= lookedAt) return undefined
+  /** Gone for every repository: another program's garbage collection, or a crash of it. */
+  async #forgetBytes(tx: Transaction, sha256: Digest, look: Look): Promise<Outcome> {
+    const blob = await findBlob(tx, sha256)
+    // Verified since we looked: somebody has just pushed it.
+    if (blob?.verifiedAt && blob.verifiedAt >= look.at) return undefined
     if (blob) {
       await forgetBlob(tx, blob.id)
       this.counts.forgotten += 1
@@ -213,21 +271,55 @@ export class TreeItems {
     return 'broken'
   }
 
-  /** In one transaction, so that no event of ours can come between the look and the change. */
-  async #change(
-    work: (tx: Transaction) => Promise<'changed' | 'broken' | undefined>,
-    path: string,
-  ): Promise<void> {
-    const outcome = await this.#options.db.transaction(work, { durable: false })
-    if (outcome === 'broken') this.#options.onBroken('the link leads to nothing that can be served', path)
+  /** Whether stored bytes are those that were verified, as far as can be told without reading them. */
+  async #isSound(sha256: Digest, size: number): Promise<boolean> {
+    const { db, storage } = this.#options
+    const stat = await storage.stat(sha256)
+    const blob = stat?.size === size ? await findBlob(db, sha256) : undefined
+    return stat !== undefined && blob?.verifiedAt != null && stat.modifiedAt <= blob.verifiedAt
   }
 
-  /** What a link says, read as leniently as registry:2 does; undefined when it is absent or says nothing. */
-  async #link(path: string): Promise<Digest | undefined> {
+  #look(repository: RepositoryName): Look {
+    return { repository, watermark: this.#options.watermark(), at: this.#options.now() }
+  }
+
+  /** In one transaction, so that no event of ours can come between the look and the change. */
+  async #change(work: (tx: Transaction) => Promise<Outcome>, path: string): Promise<void> {
+    const outcome = await this.#options.db.transaction(work, { durable: false })
+    if (outcome === 'broken') this.#options.onBroken(LEADS_NOWHERE, path)
+  }
+
+  /** Read as leniently as registry:2 does. */
+  async #link(path: string): Promise<Link> {
     const text = (await this.#options.keys.get(path))?.trim()
-    if (text === undefined) return undefined
+    if (text === undefined) return 'absent'
     if (isDigest(text)) return text
     this.#options.onBroken('the link is empty or no digest', path)
-    return undefined
+    return 'unreadable'
   }
+}
+
+const LEADS_NOWHERE = 'the link leads to nothing that can be served'
+
+function isUnchanged(
+  blob: { readonly size: number; readonly verifiedAt: number | null },
+  stat: BlobStat,
+): boolean {
+  return blob.size === stat.size && (blob.verifiedAt === null || stat.modifiedAt <= blob.verifiedAt)
+}
+
+async function namesOf(db: Executor, sha256: Digest): Promise<Digest[]> {
+  const blob = await findBlob(db, sha256)
+  return blob ? [sha256, ...(await blobAliases(db, blob.id))] : [sha256]
+}
+
+/** An event names the bytes as its client did: in any of their algorithms. */
+async function isAnyTouched(
+  tx: Transaction,
+  repository: RepositoryName,
+  names: readonly Digest[],
+  watermark: number,
+): Promise<boolean> {
+  for (const name of names) if (await isDigestTouched(tx, repository, name, watermark)) return true
+  return false
 }

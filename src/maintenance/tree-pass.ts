@@ -29,8 +29,12 @@ export class TreePass implements Upstream {
   readonly #passing = new Map<RepositoryName, Promise<void>>()
   readonly #abort = new AbortController()
   #names: Promise<readonly RepositoryName[]> | undefined
+  /** Paths that were warned of: a client may ask for the same thing many times. */
+  readonly #warned = new Set<string>()
+  readonly #failed = new Set<RepositoryName>()
   #done = false
   #broken = 0
+  #unreadFolders = 0
 
   constructor(options: TreePassOptions) {
     this.#options = options
@@ -46,7 +50,7 @@ export class TreePass implements Upstream {
   }
 
   async manifest(repository: RepositoryName, reference: Reference): Promise<void> {
-    if (reference.digest === undefined) await this.#items.tag(repository, reference.tag)
+    if (reference.digest === undefined) await this.#items.taggedManifest(repository, reference.tag)
     else await this.#items.manifest(repository, reference.digest)
   }
 
@@ -60,41 +64,71 @@ export class TreePass implements Upstream {
 
   async repositories(): Promise<void> {
     if (this.#done) return
-    for (const name of await this.#allNames()) await this.#passOnce(name)
+    for (const name of await this.#allNames()) await this.#tryPass(name)
   }
 
-  /** The whole pass. A failure is logged: what is uncertain then stays checked on disk. */
+  /** The whole pass. Failures are logged: where they were, answers stay checked on disk. */
   async run(): Promise<void> {
-    const { log, db } = this.#options
     const start = performance.now()
-    let told = start
     try {
-      const names = await this.#allNames()
-      let count = 0
-      for (const name of names) {
-        await this.#passOnce(name)
-        count += 1
-        if (performance.now() - told < PROGRESS_MS) continue
-        told = performance.now()
-        log.info('reading the tree', { repositories: count, of: names.length, ...this.#items.counts })
-      }
-      for await (const name of allRepositories(db)) {
-        if (isRepositoryName(name)) await this.#passOnce(name)
+      const { count, failed } = await this.#passAll(start)
+      const seconds = Math.round((performance.now() - start) / 100) / 10
+      const told = { repositories: count, seconds, broken: this.#broken, ...this.#items.counts }
+      if (failed > 0 || this.#unreadFolders > 0) {
+        const { log } = this.#options
+        log.error('a part of the tree could not be read, and is checked on disk until the next start', {
+          ...told,
+          failed,
+          folders: this.#unreadFolders,
+        })
+        return
       }
       this.#done = true
       this.#passed.clear()
-      const seconds = Math.round((performance.now() - start) / 100) / 10
-      log.info('the tree is read', {
-        repositories: count,
-        seconds,
-        broken: this.#broken,
-        ...this.#items.counts,
-      })
+      this.#names = undefined
+      this.#options.log.info('the tree is read', told)
     } catch (error) {
       if (this.#abort.signal.aborted) return
-      log.error('reading the tree failed: answers go on being checked on disk until the next start', {
+      this.#options.log.error('reading the tree failed, and it is checked on disk until the next start', {
         error: error instanceof Error ? (error.stack ?? error.message) : String(error),
       })
+    }
+  }
+
+  /** Every repository of the tree, then those that only the facts know. */
+  async #passAll(start: number): Promise<{ count: number; failed: number }> {
+    const { log, db } = this.#options
+    let told = start
+    let count = 0
+    let failed = 0
+    const names = await this.#allNames()
+    for (const name of names) {
+      if (!(await this.#tryPass(name))) failed += 1
+      count += 1
+      if (performance.now() - told < PROGRESS_MS) continue
+      told = performance.now()
+      log.info('reading the tree', { repositories: count, of: names.length, ...this.#items.counts })
+    }
+    for await (const name of allRepositories(db)) {
+      if (isRepositoryName(name) && !this.#failed.has(name) && !(await this.#tryPass(name))) failed += 1
+    }
+    return { count, failed }
+  }
+
+  /** False when it failed: one folder that cannot be read must not keep the rest from being taken over. */
+  async #tryPass(repository: RepositoryName): Promise<boolean> {
+    if (this.#failed.has(repository)) return false
+    try {
+      await this.#passOnce(repository)
+      return true
+    } catch (error) {
+      this.#abort.signal.throwIfAborted()
+      this.#failed.add(repository)
+      this.#options.log.error('a repository of the tree could not be read', {
+        repository,
+        error: String(error),
+      })
+      return false
     }
   }
 
@@ -153,25 +187,37 @@ export class TreePass implements Upstream {
     const folders: string[][] = [[]]
     for (let parts = folders.pop(); parts; parts = folders.pop()) {
       this.#abort.signal.throwIfAborted()
-      let isRepository = false
-      for await (const { name, directory } of this.#options.keys.list(
-        [REPOSITORIES_FOLDER, ...parts].join('/'),
-      )) {
-        if (name === '_manifests' || name === '_layers') isRepository = true
-        else if (directory && !name.startsWith('_') && parts.length < NAME_DEPTH_MAX)
-          folders.push([...parts, name])
-      }
       const name = parts.join('/')
-      if (!isRepository) continue
+      if (!(await this.#childrenOf(parts, folders))) continue
       if (isRepositoryName(name)) names.push(name)
       else this.#warn('the name is no repository name', `${REPOSITORIES_FOLDER}/${name}`)
     }
     return names
   }
 
+  /** Adds the folders below that may hold repositories; resolves to whether this one is a repository. */
+  async #childrenOf(parts: readonly string[], folders: string[][]): Promise<boolean> {
+    const path = [REPOSITORIES_FOLDER, ...parts].join('/')
+    let isRepository = false
+    try {
+      for await (const { name, directory } of this.#options.keys.list(path)) {
+        if (name === '_manifests' || name === '_layers') isRepository = true
+        else if (directory && !name.startsWith('_') && parts.length < NAME_DEPTH_MAX)
+          folders.push([...parts, name])
+      }
+    } catch (error) {
+      this.#unreadFolders += 1
+      this.#options.log.error('a folder of the tree could not be read', { path, error: String(error) })
+    }
+    return isRepository
+  }
+
   #warn(what: string, where: string): void {
+    if (this.#warned.has(where)) return
     this.#broken += 1
-    if (this.#broken <= WARNINGS_MAX) this.#options.log.warn(`broken in the tree: ${what}`, { path: where })
+    if (this.#broken > WARNINGS_MAX) return
+    this.#warned.add(where)
+    this.#options.log.warn(`broken in the tree: ${what}`, { path: where })
     if (this.#broken === WARNINGS_MAX)
       this.#options.log.warn('more is broken in the tree: only the count is told', {})
   }

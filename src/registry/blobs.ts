@@ -217,13 +217,17 @@ async function verifyBlob(registry: Registry, blob: BlobRecord): Promise<boolean
     if (!current) return false
     if (current.verifiedAt !== null) return true
     const sound = await hasItsDigest(registry, blob.digest)
-    await registry.db.transaction(async (tx) => {
-      if (sound) await setBlobVerified(tx, blob.id, registry.now())
-      else await forgetBlob(tx, blob.id)
+    const isServed = await registry.db.transaction(async (tx) => {
+      // A push of the same bytes may have replaced what we hashed.
+      const latest = await findBlob(tx, blob.digest)
+      if (!latest || latest.verifiedAt !== null) return latest !== undefined
+      if (sound) await setBlobVerified(tx, latest.id, registry.now())
+      else await forgetBlob(tx, latest.id)
+      return sound
     })
-    if (!sound)
+    if (!isServed)
       registry.log.warn('stored bytes do not have their digest and are not served', { digest: blob.digest })
-    return sound
+    return isServed
   })
 }
 

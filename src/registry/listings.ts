@@ -57,8 +57,9 @@ export async function listReferrers(
   subject: Digest,
   page: { readonly artifactType?: string | undefined; readonly last: string },
 ): Promise<Page<Descriptor>> {
+  // A referrer points at its subject, not the other way round: only who has read all manifests knows them all.
   for (const upstream of registry.upstreams) {
-    if (upstream.wants(repository, false)) await upstream.manifest(repository, { digest: subject })
+    if (upstream.wants(repository, false)) await upstream.tags(repository)
   }
   const rows = await referrerPage(registry.db, repository, subject, {
     ...page,

@@ -139,9 +139,12 @@ export async function closeUpload(
     const session = await sessionOf(registry, caller, repository, id)
     const { size, digests } = await finalDigests(registry, session, digest, body, signal)
     await checkGuards(registry.guards, { kind: 'push-blob', repository, size }, caller)
-    const stored = await closeBytes(registry, caller, repository, { id, size, digests, claimed: digest })
-    registry.live.forget(id)
-    return stored
+    try {
+      return await closeBytes(registry, caller, repository, { id, size, digests, claimed: digest })
+    } finally {
+      // Also after a failure: the bytes may have become a blob by then, and the file tells where the upload stands.
+      registry.live.forget(id)
+    }
   })
 }
 
@@ -161,16 +164,16 @@ export async function uploadWhole(
     if (body.length === undefined) {
       await checkGuards(registry.guards, { kind: 'push-blob', repository, size: hash.offset }, caller)
     }
+    return await closeBytes(registry, caller, repository, {
+      id,
+      size: hash.offset,
+      digests: digestsOf(hash),
+      claimed: digest,
+    })
   } catch (error) {
     await registry.storage.discard(id)
     throw error instanceof BrokenOff ? error.cause : error
   }
-  return closeBytes(registry, caller, repository, {
-    id,
-    size: hash.offset,
-    digests: digestsOf(hash),
-    claimed: digest,
-  })
 }
 
 export async function cancelUpload(
@@ -216,10 +219,25 @@ async function receive(
       await recorded()
       throw error.cause
     }
+    if (error instanceof OciError && error.reason === 'STORAGE_FULL') {
+      await takeBack(registry, session.id, offset)
+    }
     throw error
   }
   if (record === 'always') await recorded()
   return hash
+}
+
+/** Part of a chunk that did not fit would keep others from the little space that is left: its client sends it again, or never. */
+async function takeBack(registry: Registry, id: string, offset: number): Promise<void> {
+  try {
+    await (await registry.storage.append(id, offset)).close()
+  } catch (error) {
+    registry.log.warn('an upload that did not fit keeps its space until it is swept', {
+      upload: id,
+      error: String(error),
+    })
+  }
 }
 
 /** The body broke off, and all that came before is written. The cause is what to tell. */
