@@ -82,7 +82,9 @@ class SqliteDriver implements Driver {
     this.#connection.database.exec('commit')
   }
   async rollbackTransaction(): Promise<void> {
-    this.#connection.database.exec('rollback')
+    // A full disk has SQLite roll back by itself; a second rollback would hide the first error.
+    const { database } = this.#connection
+    if (database.isTransaction) database.exec('rollback')
   }
   async releaseConnection(): Promise<void> {}
   async destroy(): Promise<void> {}
