@@ -17,6 +17,10 @@ export interface LinkAnswer {
   readonly failure?: { readonly message: string; readonly code: string | undefined }
 }
 
+// Most links are the first in their folder, which an error tells: nobody reads its stack, and capturing it costs more than
+// making the folder.
+Error.stackTraceLimit = 0
+
 const IN_THE_WAY = new Set(['ENOTDIR', 'EISDIR', 'EEXIST', 'ELOOP'])
 
 function write(path: string, text: string): void {

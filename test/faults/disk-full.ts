@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { digestOf } from '#oci/digest.ts'
 import { restartRegistry, startRegistry } from '../processes/registry-server.ts'
-import { seededRandom } from './random.ts'
+import { seededRandom } from './seeded-random.ts'
 import { checkFolder } from './verify.ts'
 
 const DISK = '24m'

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { removeRegistry, restartRegistry, startRegistry } from '../processes/registry-server.ts'
 import { emptyLedger } from './ledger.ts'
 import { pushUntilGone } from './pushers.ts'
-import { seededRandom } from './random.ts'
+import { seededRandom } from './seeded-random.ts'
 import { checkFolder, finishUploads, verifyAcknowledged } from './verify.ts'
 
 const PUSHERS = 4

@@ -2,7 +2,7 @@
 import { digestOf } from '#oci/digest.ts'
 import { OCI_CONFIG, OCI_MANIFEST } from '#oci/media-types.ts'
 import { type Acknowledged, tagAcknowledged, tagUnderWay } from './ledger.ts'
-import type { Random } from './random.ts'
+import type { Random } from './seeded-random.ts'
 
 const LAYER = 'application/vnd.oci.image.layer.v1.tar'
 const BLOB_BYTES_MAX = 200_000
