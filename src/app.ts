@@ -1,6 +1,6 @@
 // The composition root: a configuration in, a running registry out; what starts first stops last.
 import { randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import {
   type Authenticator,
@@ -8,6 +8,7 @@ import {
   noAuthentication,
   sillyAuthentication,
 } from '#access/authenticate.ts'
+import { storageFailure } from '#blobs/file-calls.ts'
 import { openFilesystemStorage } from '#blobs/filesystem.ts'
 import { MemoryStorage } from '#blobs/memory.ts'
 import type { BlobStorage } from '#blobs/store.ts'
@@ -23,10 +24,10 @@ import {
 } from '#config/slices.ts'
 import { storedTotals } from '#db/blobs.ts'
 import type { Db } from '#db/db.ts'
-import { newestEventId } from '#db/events.ts'
 import { lockFolder } from '#db/folder-lock.ts'
 import { refuseNetworkFileSystem } from '#db/network-file-system.ts'
 import { openSqlite } from '#db/sqlite.ts'
+import { databaseFailure } from '#db/sqlite-failure.ts'
 import { uploadIds } from '#db/uploads.ts'
 import { ReadRecorder } from '#events/reads.ts'
 import type { AwaitingContinue } from '#http/body.ts'
@@ -45,6 +46,7 @@ import { runPeriodically } from '#maintenance/periodic.ts'
 import { pruneOldEvents } from '#maintenance/prune-events.ts'
 import { sweepUploads } from '#maintenance/sweep-uploads.ts'
 import { digestOf } from '#oci/digest.ts'
+import { OciError } from '#oci/errors.ts'
 import { type Guard, noDeleteGuard, readOnlyGuard } from '#registry/guards.ts'
 import { LiveUploads } from '#registry/live-uploads.ts'
 import { CACHED_CONTENT_BYTES_MAX, CONTENT_CACHE_BYTES_MAX, type Registry } from '#registry/registry.ts'
@@ -96,7 +98,9 @@ async function compose(
 ): Promise<App> {
   const now = Date.now
   const metrics = new Metrics()
-  const { storage, db, tree } = await openStore(config, log, closers)
+  const { storage, db, tree } = await openStore(config, log, closers).catch((error) => {
+    throw startFailure(error, config)
+  })
   const reads = new ReadRecorder(db, log, now, (events) => metrics.readEventsDropped(events))
   closers.push(() => reads.close())
   const registry: Registry = {
@@ -175,6 +179,10 @@ interface Store {
 async function openStore(config: Config, log: Log, closers: (() => Promise<void> | void)[]): Promise<Store> {
   const onError = (error: Error) =>
     log.error('the database could not be checkpointed', { error: error.message })
+  const onSyncFailure = (error: Error) =>
+    log.error('the disk failed to keep what the database wrote: writes are refused until a restart', {
+      error: String(error.cause),
+    })
   const { filesystem } = config.storage
   if (!filesystem) {
     const db = await openSqlite({ onError })
@@ -192,11 +200,26 @@ async function openStore(config: Config, log: Log, closers: (() => Promise<void>
   closers.push(() => lock.release())
   const storage = await openFilesystemStorage({ root: filesystem.rootdirectory, temporaryId: randomUUID })
   if (path !== ':memory:') await refuseNetworkFileSystem(dirname(path)).catch(passMissing)
-  const db = await openSqlite({ path, onError })
+  const db = await openSqlite({ path, onError, onSyncFailure })
   closers.push(() => db.close())
   const tree = await openTree({ db, storage, keys: storage.keys, log, now: Date.now })
   closers.push(() => tree.close())
   return { storage, db, tree }
+}
+
+/** A full disk is told by the system or by SQLite, at whatever comes first: it gets a sentence of its own. */
+function startFailure(error: unknown, { storage, database }: Config): unknown {
+  const root = storage.filesystem?.rootdirectory ?? tmpdir()
+  const beside = database.path === ':memory:' || database.path.startsWith(root)
+  const folders = beside ? root : `${root} or ${dirname(database.path)}`
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const told = storageFailure(databaseFailure(cause))
+    if (!(told instanceof OciError) || told.reason !== 'STORAGE_FULL') continue
+    return new Error(`no space is left on the disk of ${folders}: free some, then start again`, {
+      cause: error,
+    })
+  }
+  return error
 }
 
 /** A folder that is not there yet is made by the database. */
@@ -262,9 +285,12 @@ const PROBE = digestOf('')
 /** What must work for any request: the database and the store. */
 async function ownFaults({ db, storage }: Registry): Promise<Record<string, string>> {
   const faults: Record<string, string> = {}
-  await newestEventId(db).catch((error) => {
-    faults['database'] = String(error)
-  })
+  // A transaction that does nothing: it also fails where reads would succeed.
+  await db
+    .transaction(async () => {}, { durable: false })
+    .catch((error) => {
+      faults['database'] = String(error)
+    })
   await storage.stat(PROBE).catch((error) => {
     faults['storage'] = String(error)
   })

@@ -55,9 +55,8 @@ export async function openSqlite(options: SqliteOptions = {}): Promise<Db> {
   await folder.close()
   const sync = new WalSync(() => fdatasyncAsync(wal.fd), options.onSyncFailure)
   await sync.run()
-  const onError = options.onError ?? (() => {})
-  const checkpointer = new Checkpointer(path, onError)
-  return new SqliteDb(writer, reader, sync, checkpointer, onError, async () => {
+  const checkpointer = new Checkpointer(path, options.onError ?? (() => {}))
+  return new SqliteDb(writer, reader, sync, checkpointer, async () => {
     await wal.close()
     if (temporary) await rm(temporary, { recursive: true, force: true })
   })
@@ -147,25 +146,6 @@ class SqliteTransaction extends SqliteExecutor implements Transaction {
   readonly transaction = true
 }
 
-const SQLITE_FULL = 13
-const SQLITE_IOERR = 10
-
-/** A full disk is STORAGE_FULL, a disk that fails is UNAVAILABLE; all else is passed on as it is. */
-function domainError(error: unknown): unknown {
-  const extended = error instanceof Error && 'errcode' in error ? Number(error.errcode) : 0
-  const code = extended & 0xff
-  if (code === SQLITE_FULL) return new OciError('STORAGE_FULL', { cause: error })
-  return code === SQLITE_IOERR ? new OciError('UNAVAILABLE', { cause: error }) : error
-}
-
-function logLost(cause: unknown): OciError {
-  return new OciError('UNAVAILABLE', {
-    cause,
-    message:
-      'the registry takes no writes since its disk failed: its operator must look at the disk and restart it',
-  })
-}
-
 class SqliteDb extends SqliteExecutor implements Db {
   readonly engine = 'sqlite'
   readonly #writer: SqliteConnection
@@ -175,20 +155,15 @@ class SqliteDb extends SqliteExecutor implements Db {
   readonly #sync: WalSync
   readonly #checkpointer: Checkpointer
   readonly #afterClose: () => Promise<void>
-  readonly #onError: (error: Error) => void
-  /** Why nothing can be acknowledged any more. */
-  #unsynced: unknown
 
   constructor(
     writer: SqliteConnection,
     reader: SqliteConnection,
     sync: WalSync,
     checkpointer: Checkpointer,
-    onError: (error: Error) => void,
     afterClose: () => Promise<void>,
   ) {
     super(reader)
-    this.#onError = onError
     this.#writer = writer
     this.#reader = reader
     this.#transaction = new SqliteTransaction(writer)
@@ -214,30 +189,12 @@ class SqliteDb extends SqliteExecutor implements Db {
         if (database.isTransaction) database.exec('rollback')
         // What the WAL takes up can be used again once it is in the database file: a delete may then succeed.
         if (error instanceof OciError && error.reason === 'STORAGE_FULL') this.#checkpointer.request()
-        throw domainError(error)
+        throw error
       }
     })
     this.#checkpointer.committed()
-    if (durable) await this.#makeDurable()
+    if (durable) await this.#sync.run()
     return result
-  }
-
-  /**
-   * After a failed sync the system may have dropped what it could not write, and the next sync would not tell. So nothing
-   * is acknowledged from then on: a restart reads what is really there.
-   */
-  async #makeDurable(): Promise<void> {
-    try {
-      await this.#sync.run()
-    } catch (error) {
-      if (this.#unsynced === undefined) {
-        this.#unsynced = error
-        this.#onError(
-          new Error('the log of the database could not be synced: restart the server', { cause: error }),
-        )
-      }
-      throw logLost(error)
-    }
   }
 
   async close(): Promise<void> {

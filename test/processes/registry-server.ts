@@ -19,6 +19,8 @@ export interface ServerOptions {
   readonly storage?: Readonly<Record<string, unknown>>
   /** The parent of the server's folder; the system's folder for temporary files when absent. */
   readonly parent?: string
+  /** A command that runs the server as its child or in its place, such as a tracer with its options. */
+  readonly under?: readonly string[]
 }
 
 export interface RegistryServer {
@@ -52,14 +54,20 @@ function commandOf(kind: RegistryKind, configFile: string): [string, string[]] {
     : [requireTool('registry'), ['serve', configFile]]
 }
 
-function launch(kind: RegistryKind, folder: string): Promise<RunningProcess> {
-  const [command, args] = commandOf(kind, join(folder, 'config.yml'))
+function launch(kind: RegistryKind, folder: string, under: readonly string[] = []): Promise<RunningProcess> {
+  const [program, programArgs] = commandOf(kind, join(folder, 'config.yml'))
+  const [command = program, ...args] = [...under, program, ...programArgs]
   // distribution's image sets this as well: without it every request is traced to a collector that is not there.
   return RunningProcess.start(kind, command, args, { env: { OTEL_TRACES_EXPORTER: 'none' } })
 }
 
-async function answering(kind: RegistryKind, folder: string, host: string, timeoutMs?: number) {
-  const child = await launch(kind, folder)
+async function answering(
+  kind: RegistryKind,
+  folder: string,
+  host: string,
+  { timeoutMs, under }: { timeoutMs?: number | undefined; under?: readonly string[] | undefined } = {},
+) {
+  const child = await launch(kind, folder, under)
   const url = `http://${host}`
   try {
     const startMs = await child.untilAnswers(`${url}/v2/`, timeoutMs)
@@ -81,16 +89,21 @@ export async function startRegistry(
   const config = { ...baseConfig(folder, host, options.storage), ...options.config }
   writeFileSync(join(folder, 'config.yml'), stringify(config))
   try {
-    return await answering(kind, folder, host)
+    return await answering(kind, folder, host, options)
   } catch (error) {
     rmSync(folder, { recursive: true, force: true })
     throw error
   }
 }
 
+/** Starts the registry's program again, and does not wait until it answers. */
+export function launchRegistry({ kind, folder }: RegistryServer): Promise<RunningProcess> {
+  return launch(kind, folder)
+}
+
 /** Starts a registry again on the folder and port that it had. */
 export function restartRegistry(server: RegistryServer, timeoutMs?: number): Promise<RegistryServer> {
-  return answering(server.kind, server.folder, server.host, timeoutMs)
+  return answering(server.kind, server.folder, server.host, { timeoutMs })
 }
 
 /** Ends the registry and removes its folder. */

@@ -78,6 +78,24 @@ export class RunningProcess {
     throw new Error(`${this.name} did not answer at ${url} within ${timeoutMs} ms:\n${this.#output}`)
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /**
+   * Resolves to the exit code, or the signal that ended the program.
+   * @throws Error with the program's output when it does not end in time
+   */
+  async untilEnds(timeoutMs: number): Promise<number | NodeJS.Signals> {
+    if (!this.hasEnded) {
+      // Closed, and not only exited: then the output is whole.
+      await once(this.#child, 'close', { signal: AbortSignal.timeout(timeoutMs) }).catch((cause) => {
+        throw new Error(`${this.name} did not end within ${timeoutMs} ms:\n${this.#output}`, { cause })
+      })
+    }
+    return this.#child.signalCode ?? this.#child.exitCode ?? 0
+  }
+
   /** Asks the program to end, and ends it when it does not within the deadline. Returns whether it went by itself. */
   async stop(timeoutMs = STOP_TIMEOUT_MS): Promise<boolean> {
     if (this.hasEnded) return true
