@@ -4,13 +4,13 @@ import { removeRegistry, restartRegistry, startRegistry } from '../processes/reg
 import { emptyLedger } from './ledger.ts'
 import { pushUntilGone } from './pushers.ts'
 import { seededRandom } from './seeded-random.ts'
-import { checkFolder, finishUploads, verifyAcknowledged } from './verify.ts'
+import { checkFolder, EVERYTHING, finishUploads, verifyAcknowledged } from './verify.ts'
 
 const PUSHERS = 4
 const KILL_AFTER_MS_MIN = 30
 const KILL_AFTER_MS_MAX = 600
-/** Blobs that are fetched and hashed after each kill; the others are asked for. All are hashed at the end. */
-const HASHED_AFTER_KILL = 20
+/** Beside what was pushed since the kill before, this many older ones are fetched and hashed after each. All are at the end. */
+const OLDER_CHECKED = 20
 
 export interface KillReport {
   readonly pushes: number
@@ -34,6 +34,7 @@ export async function killRun(
   try {
     for (let kill = 1; kill <= kills && faults.length === 0; kill++) {
       const done = new AbortController()
+      const before = { blobs: ledger.blobs.size, manifests: ledger.manifests.size }
       const pushing = Array.from({ length: PUSHERS }, (_, index) =>
         pushUntilGone({
           url: server.url,
@@ -53,12 +54,15 @@ export async function killRun(
       server = await restartRegistry(server)
       const finished = await finishUploads(server.url, ledger)
       continued += finished.continued
-      const verdict = await verifyAcknowledged(server.url, ledger, HASHED_AFTER_KILL)
+      const verdict = await verifyAcknowledged(server.url, ledger, {
+        blobs: ledger.blobs.size - before.blobs + OLDER_CHECKED,
+        manifests: ledger.manifests.size - before.manifests + OLDER_CHECKED,
+      })
       faults.push(...finished.failed, ...verdict.lost, ...verdict.corrupt, ...verdict.dangling)
       if (kill % 10 === 0)
         tell(`${kill} kills, ${ledger.pushes} pushes acknowledged, ${faults.length} faults`)
     }
-    const all = await verifyAcknowledged(server.url, ledger, Number.POSITIVE_INFINITY)
+    const all = await verifyAcknowledged(server.url, ledger, EVERYTHING)
     faults.push(...all.lost, ...all.corrupt, ...all.dangling)
     await server.process.stop()
     faults.push(...checkFolder(`${server.folder}/data`))

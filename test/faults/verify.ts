@@ -25,38 +25,43 @@ async function get(
   return { status: response.status, bytes, digest: response.headers.get('docker-content-digest') }
 }
 
-/** Asks the server for all of it. `sample`: how many of the blobs are fetched whole; the others are asked for by HEAD. */
+export interface Extent {
+  /** How many of the latest blobs and manifests are fetched and hashed; all the tags are looked at in any case. */
+  readonly blobs: number
+  readonly manifests: number
+}
+
+export const EVERYTHING: Extent = { blobs: Number.POSITIVE_INFINITY, manifests: Number.POSITIVE_INFINITY }
+
+/** Asks the server for what it acknowledged. */
 export async function verifyAcknowledged(
   url: string,
   ledger: Acknowledged,
-  sample: number,
+  extent: Extent,
 ): Promise<Verdict> {
   const verdict: Verdict = { lost: [], corrupt: [], dangling: [] }
-  for (const { repository, digest } of ledger.manifests.values()) {
+  for (const { repository, digest } of latest(ledger.manifests, extent.manifests)) {
     const { status, bytes } = await get(url, `/v2/${repository}/manifests/${digest}`)
     if (status !== 200) verdict.lost.push(`manifest ${repository}@${digest}: ${status}`)
     else if (digestOf(bytes) !== digest) verdict.corrupt.push(`manifest ${repository}@${digest}`)
   }
-  const blobs = [...ledger.blobs.values()]
-  for (const [index, { repository, digest, size }] of blobs.entries()) {
-    const path = `/v2/${repository}/blobs/${digest}`
-    if (blobs.length - index > sample) {
-      const head = await fetch(new URL(path, url), { method: 'HEAD' })
-      if (head.status !== 200 || Number(head.headers.get('content-length')) !== size) {
-        verdict.lost.push(`blob ${repository}@${digest}: ${head.status}`)
-      }
-      continue
-    }
-    const { status, bytes } = await get(url, path)
+  for (const { repository, digest, size } of latest(ledger.blobs, extent.blobs)) {
+    const { status, bytes } = await get(url, `/v2/${repository}/blobs/${digest}`)
     if (status !== 200) verdict.lost.push(`blob ${repository}@${digest}: ${status}`)
-    else if (digestOf(bytes) !== digest) verdict.corrupt.push(`blob ${repository}@${digest}`)
+    else if (bytes.length !== size || digestOf(bytes) !== digest)
+      verdict.corrupt.push(`blob ${repository}@${digest}`)
   }
-  for (const { repository, digest } of ledger.deleted.values()) {
+  for (const { repository, digest } of latest(ledger.deleted, extent.manifests)) {
     const { status } = await get(url, `/v2/${repository}/manifests/${digest}`)
     if (status !== 404) verdict.lost.push(`the delete of ${repository}@${digest}: ${status}`)
   }
   await verifyTags(url, ledger, verdict)
   return verdict
+}
+
+function latest<T>(entries: ReadonlyMap<string, T>, count: number): T[] {
+  const all = [...entries.values()]
+  return all.slice(Math.max(0, all.length - count))
 }
 
 async function verifyTags(url: string, ledger: Acknowledged, verdict: Verdict): Promise<void> {
