@@ -120,9 +120,12 @@ export const HTTP = section('The registry over HTTP.', {
         ? undefined
         : 'must be a path such as /registry/ without special characters',
   ),
-  secret: text('No effect: the state of an upload is kept here, and clients carry nothing that would need a signature.', {
-    secret: true,
-  }),
+  secret: text(
+    'No effect: the state of an upload is kept here, and clients carry nothing that would need a signature.',
+    {
+      secret: true,
+    },
+  ),
   relativeurls: flag(
     '`true`: `Location` and `Link` are paths. `false`: they are URLs made from the request. Not set: paths, unless `host` is set.',
   ),
