@@ -3,7 +3,9 @@ import { flushCompileCache } from 'node:module'
 import { basename } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type App, startApp } from '#app.ts'
+import { CommandFailure, EXIT, type Output } from '#cli/output.ts'
 import { type Actions, runProgram } from '#cli/program.ts'
+import { clientEnvironment } from '#config/environment.ts'
 import { loadConfig } from '#config/load.ts'
 import { renderConfig } from '#config/render.ts'
 import { ACCESS_LOG_FD, type OpenLog, openLog } from '#telemetry/log.ts'
@@ -76,13 +78,28 @@ async function untilStopped(app: App, log: OpenLog): Promise<void> {
   await app.stop()
 }
 
-async function readPassword(prompt: string): Promise<string> {
+/** Asks on a terminal, or takes the next line of a pipe. */
+async function ask(prompt: string, hidden: boolean): Promise<string> {
   const { stdin, stderr } = process
-  if (stdin.isTTY) stderr.write(prompt)
-  const lines = createInterface({ input: stdin, terminal: false })
-  if (stdin.isTTY) stdin.setRawMode(false)
-  for await (const line of lines) return line
-  throw new Error('no password came from standard input')
+  const terminal = stdin.isTTY === true
+  if (terminal) stderr.write(prompt)
+  // What is typed is echoed to the output of the interface: without one nothing is.
+  const lines = createInterface({ input: stdin, terminal, ...(terminal && !hidden && { output: stderr }) })
+  try {
+    for await (const line of lines) return line
+  } finally {
+    lines.close()
+    if (terminal && hidden) stderr.write('\n')
+  }
+  throw new CommandFailure(EXIT.usage, 'nothing came from standard input')
+}
+
+/** Made by the first command that may take a while: the server has signals of its own. */
+function interruption(): AbortSignal {
+  const controller = new AbortController()
+  process.once('SIGINT', () => controller.abort(new CommandFailure(EXIT.interrupted, 'interrupted')))
+  process.once('SIGTERM', () => controller.abort(new CommandFailure(EXIT.terminated, 'terminated')))
+  return controller.signal
 }
 
 const actions: Actions = {
@@ -91,17 +108,24 @@ const actions: Actions = {
     const { config, warnings } = await loadConfig({ file, cwd: process.cwd() })
     return { text: renderConfig(config), warnings }
   },
-  readPassword,
+  readPassword: (prompt) => ask(prompt, true),
+  readLine: (prompt) => ask(prompt, false),
+  environment: clientEnvironment,
+  interruption,
   version: packageJson.version,
 }
 
-const called = basename(process.argv[1] ?? 'stowage').replace(/\.[jt]s$/, '')
-process.exitCode = await runProgram(
-  called === 'registry' ? 'registry' : 'stowage',
-  process.argv.slice(2),
-  actions,
-  {
-    result: (line) => process.stdout.write(`${line}\n`),
-    note: (line) => process.stderr.write(`${line}\n`),
+const output: Output = {
+  result: (line) => process.stdout.write(`${line}\n`),
+  note: (line) => process.stderr.write(`${line}\n`),
+  draw: (text) => process.stderr.write(text),
+  resultsOnTerminal: process.stdout.isTTY === true,
+  terminal: () => {
+    const { isTTY, columns, rows } = process.stderr
+    return isTTY ? { columns, rows } : undefined
   },
-)
+}
+
+const called = basename(process.argv[1] ?? 'stowage').replace(/\.[jt]s$/, '')
+const name = called === 'registry' ? 'registry' : 'stowage'
+process.exitCode = await runProgram(name, process.argv.slice(2), actions, output)

@@ -1,4 +1,6 @@
-// The environment, as far as it speaks of the configuration: the one place that reads it.
+// The environment: the one place that reads it, for the configuration and for the commands that speak with registries.
+import { homedir } from 'node:os'
+import type { ClientEnvironment } from '#cli/client-environment.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -25,4 +27,21 @@ export function overridesOf(env: Environment): Environment {
   return Object.fromEntries(
     Object.entries(env).filter(([name]) => name.startsWith(PREFIX) && !NOT_OVERRIDES.has(name)),
   )
+}
+
+/** What docker, podman and curl read too: proxies, authorities, and whether the reader wants colours. */
+export function clientEnvironment(env: Environment = process.env): ClientEnvironment {
+  const either = (name: string) => env[name.toLowerCase()] || env[name] || undefined
+  return {
+    home: env['HOME'] || homedir(),
+    variables: env,
+    proxy: {
+      // A CGI program finds a header of its client in HTTP_PROXY: there only the lower case is trusted.
+      http: env['http_proxy'] || (env['REQUEST_METHOD'] ? undefined : env['HTTP_PROXY']) || undefined,
+      https: either('HTTPS_PROXY'),
+      noProxy: either('NO_PROXY'),
+    },
+    authoritiesFile: env['SSL_CERT_FILE'] || undefined,
+    colors: !env['NO_COLOR'] && env['TERM'] !== 'dumb',
+  }
 }
