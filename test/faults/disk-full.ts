@@ -1,96 +1,136 @@
-// A small disk that fills up: a clear refusal, nothing torn, and service again when there is space.
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+// The disk is full: writes are refused with a clear answer, reads go on, nothing is torn, and all is well when space returns.
+import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { digestOf } from '#oci/digest.ts'
-import { restartRegistry, startRegistry } from '../processes/registry-server.ts'
-import { seededRandom } from './seeded-random.ts'
-import { checkFolder } from './verify.ts'
+import { type Answer, errorOf, send } from '../http/client.ts'
+import { randomContent } from '../http/content.ts'
+import type { Part } from './part.ts'
+import { SmallDisk } from './small-disk.ts'
+import { StoreUnderTest } from './store-under-test.ts'
 
-const DISK = '24m'
-const FILLER_BYTES = 8 * 1024 * 1024
-const BLOB_BYTES = 512 * 1024
-const PUSHES_MAX = 100
-const SMALL_PUSHES = 400
+const KiB = 1024
+const MiB = 1024 * KiB
+const RECOVERY_MS_MAX = 5_000
+/** So many refusals in a row: what could be freed has been freed. */
+const REFUSALS_IN_A_ROW = 6
+const PUSHES_MAX = 5_000
 
-export interface DiskReport {
-  readonly skipped?: string
-  readonly stored: number
-  readonly refused: number
-  readonly faults: readonly string[]
+function isRefusedForSpace(answer: Answer): void {
+  assert.equal(answer.status, 507, `${answer.status} ${answer.body}`)
+  const { code, message } = errorOf(answer)
+  assert.equal(code, 'UNAVAILABLE')
+  assert.match(message, /no space left/)
+  assert.match(String(answer.headers['content-type']), /application\/json/)
+  assert.ok(Number(answer.headers['retry-after']) > 0, 'it says when to try again')
 }
 
-async function post(url: string, bytes: Buffer): Promise<Response> {
-  return fetch(new URL(`/v2/full/app/blobs/uploads/?digest=${digestOf(bytes)}`, url), {
-    method: 'POST',
-    body: new Uint8Array(bytes),
+/** Pushes until nothing more is taken; returns how many were refused on the way. */
+async function pushUntilRefused(push: (count: number) => Promise<Answer>): Promise<number> {
+  let refusals = 0
+  let inARow = 0
+  for (let count = 0; inARow < REFUSALS_IN_A_ROW; count++) {
+    assert.ok(count < PUSHES_MAX, 'the disk is never full')
+    const answer = await push(count)
+    if (answer.status === 201) {
+      inARow = 0
+      continue
+    }
+    isRefusedForSpace(answer)
+    refusals += 1
+    inARow += 1
+    // A refusal has the database fold its log, which takes a moment.
+    await sleep(30)
+  }
+  return refusals
+}
+
+async function untilAccepted(push: () => Promise<Answer>): Promise<number> {
+  const start = performance.now()
+  for (;;) {
+    const answer = await push()
+    if (answer.status === 201) return Math.round(performance.now() - start)
+    isRefusedForSpace(answer)
+    assert.ok(performance.now() - start < RECOVERY_MS_MAX, 'space returned, and the service did not')
+    await sleep(50)
+  }
+}
+
+async function readsGoOn(store: StoreUnderTest): Promise<void> {
+  await store.servesAll()
+  assert.equal((await store.get('/v2/')).status, 200)
+  assert.equal((await store.get('/v2/app/tags/list')).status, 200)
+  assert.equal((await store.get('/v2/_catalog')).status, 200)
+}
+
+async function blobsFillTheDisk(say: (line: string) => void): Promise<void> {
+  using disk = SmallDisk.mount('24m')
+  const freeSpace = disk.fill(4 * MiB)
+  await using store = await StoreUnderTest.start({ parent: disk.folder })
+  assert.equal((await store.pushImage('first')).status, 201)
+  // Large ones first, in both ways, then small ones into the gaps.
+  await pushUntilRefused((count) =>
+    store.pushBlob(randomContent(700 * KiB), count % 2 === 0 ? 'whole' : 'session'),
+  )
+  const large = store.blobs.length
+  await pushUntilRefused((count) =>
+    store.pushBlob(randomContent(8 * KiB), count % 2 === 0 ? 'whole' : 'session'),
+  )
+  say(`  full after ${large} large and ${store.blobs.length - large} small blobs`)
+  isRefusedForSpace(await store.pushBlob(randomContent(8 * MiB)))
+  await readsGoOn(store)
+  const deleted = await send(store.target, 'DELETE', '/v2/app/manifests/first')
+  if (deleted.status !== 202) isRefusedForSpace(deleted)
+  store.isSound({ links: false })
+  freeSpace()
+  const ms = await untilAccepted(() => store.pushImage('second'))
+  say(`  pushes are taken ${ms} ms after space returned, without a restart`)
+  await readsGoOn(store)
+  await store.stop()
+  store.isSound({ links: true })
+  await store.restart()
+  await readsGoOn(store)
+}
+
+async function factsFillTheDisk(say: (line: string) => void): Promise<void> {
+  using disk = SmallDisk.mount('3m')
+  const freeSpace = disk.fill(1 * MiB)
+  const database = `${disk.folder}/registry.sqlite`
+  await using store = await StoreUnderTest.start({ config: { database: { path: database } } })
+  const refusals = await pushUntilRefused((count) => store.pushImage(`t${count}`))
+  say(`  full after ${store.manifests.length} images (${refusals} refusals), with space left for blobs`)
+  await readsGoOn(store)
+  store.isSound({ links: false, database })
+  freeSpace()
+  const ms = await untilAccepted(() => store.pushImage('after'))
+  say(`  pushes are taken ${ms} ms after space returned, without a restart`)
+  await readsGoOn(store)
+  await store.stop()
+  store.isSound({ links: true, database })
+}
+
+async function fullWhenItEnds(say: (line: string) => void): Promise<void> {
+  using disk = SmallDisk.mount('24m')
+  await using store = await StoreUnderTest.start({ parent: disk.folder })
+  assert.equal((await store.pushImage('first')).status, 201)
+  const freeSpace = disk.fill()
+  await store.process.kill()
+  store.isSound({ links: false })
+  await assert.rejects(store.restart(), (error: Error) => {
+    assert.match(error.message, /stowage: no space is left on the disk of .+: free some, then start again\n$/)
+    return true
   })
+  say('  a start on a full disk says so, and ends')
+  freeSpace()
+  await store.restart()
+  assert.equal((await store.pushImage('second')).status, 201)
+  await readsGoOn(store)
+  disk.fill()
+  await store.stop()
+  store.isSound({ links: false })
+  say('  a stop on a full disk is a clean one')
 }
 
-/** Needs root, to mount. */
-export async function diskFullRun(seed: number): Promise<DiskReport> {
-  if (process.getuid?.() !== 0)
-    return { skipped: 'mounting a small disk needs root', stored: 0, refused: 0, faults: [] }
-  const disk = mkdtempSync(join(tmpdir(), 'stowage-disk-'))
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'tmpfs', disk])
-  try {
-    return await fill(disk, seed)
-  } finally {
-    execFileSync('umount', [disk])
-    rmSync(disk, { recursive: true })
-  }
-}
-
-async function fill(disk: string, seed: number): Promise<DiskReport> {
-  const random = seededRandom(seed)
-  const faults: string[] = []
-  const filler = join(disk, 'filler')
-  writeFileSync(filler, Buffer.alloc(FILLER_BYTES))
-  let server = await startRegistry('stowage', { parent: disk })
-  const stored = new Map<string, Buffer>()
-  let refused = 0
-  const take = async (bytes: Buffer) => {
-    const response = await post(server.url, bytes)
-    const text = await response.text()
-    if (response.status === 201) stored.set(digestOf(bytes), bytes)
-    else {
-      refused += 1
-      if (response.status !== 507 && response.status !== 503)
-        faults.push(`a full disk is answered ${response.status}: ${text}`)
-      else if (!text.includes('"errors"')) faults.push(`no envelope: ${text}`)
-    }
-  }
-  const readAll = async () => {
-    for (const [digest, bytes] of stored) {
-      const response = await fetch(new URL(`/v2/full/app/blobs/${digest}`, server.url))
-      const got = Buffer.from(await response.arrayBuffer())
-      if (response.status !== 200 || !got.equals(bytes))
-        faults.push(`${digest} cannot be read: ${response.status}`)
-    }
-  }
-  try {
-    for (let push = 0; push < PUSHES_MAX && refused < 3; push++) await take(random.bytes(BLOB_BYTES))
-    // Small ones find the last room, until the database itself has none.
-    for (let push = 0; push < SMALL_PUSHES; push++) await take(random.bytes(600))
-    if (refused === 0) faults.push('the disk never filled up')
-    await readAll()
-    rmSync(filler)
-    const before = stored.size
-    for (let attempt = 0; attempt < 20 && stored.size === before; attempt++) {
-      await take(random.bytes(BLOB_BYTES))
-      if (stored.size === before) await sleep(250)
-    }
-    if (stored.size === before) faults.push('no service after space came back')
-    await readAll()
-    await server.process.kill()
-    server = await restartRegistry(server)
-    await readAll()
-    await server.process.stop()
-    faults.push(...checkFolder(`${server.folder}/data`))
-  } finally {
-    await server.process.stop()
-  }
-  return { stored: stored.size, refused, faults }
-}
+export const DISK_FULL: readonly Part[] = [
+  { name: 'blobs fill the disk', run: blobsFillTheDisk },
+  { name: 'facts fill the disk', run: factsFillTheDisk },
+  { name: 'a disk that is full at start and stop', run: fullWhenItEnds },
+]

@@ -17,6 +17,8 @@ export interface ServerOptions {
   readonly config?: Readonly<Record<string, unknown>>
   /** Keys that are added below `storage`. */
   readonly storage?: Readonly<Record<string, unknown>>
+  /** Keys that are added below `http`. */
+  readonly http?: Readonly<Record<string, unknown>>
   /** The parent of the server's folder; the system's folder for temporary files when absent. */
   readonly parent?: string
   /** A command that runs the server as its child or in its place, such as a tracer with its options. */
@@ -35,7 +37,7 @@ export interface RegistryServer {
   readonly startMs: number
 }
 
-function baseConfig(folder: string, host: string, storage: ServerOptions['storage']) {
+function baseConfig(folder: string, host: string, { storage, http }: ServerOptions) {
   return {
     version: 0.1,
     log: { level: 'error', accesslog: { disabled: true } },
@@ -44,7 +46,7 @@ function baseConfig(folder: string, host: string, storage: ServerOptions['storag
       delete: { enabled: true },
       ...storage,
     },
-    http: { addr: host },
+    http: { addr: host, ...http },
   }
 }
 
@@ -86,7 +88,7 @@ export async function startRegistry(
   const folder = mkdtempSync(join(options.parent ?? tmpdir(), `${kind}-`))
   mkdirSync(join(folder, 'data'))
   const host = `127.0.0.1:${await freePort()}`
-  const config = { ...baseConfig(folder, host, options.storage), ...options.config }
+  const config = { ...baseConfig(folder, host, options), ...options.config }
   writeFileSync(join(folder, 'config.yml'), stringify(config))
   try {
     return await answering(kind, folder, host, options)

@@ -56,6 +56,7 @@ export const DEBIAN_TOOLS: readonly DebianTool[] = [
   { command: 'busybox', packages: ['busybox-static'] },
   { command: 'runc', packages: ['runc'] },
   { command: 'getfattr', packages: ['attr'] },
+  { command: 'strace', packages: ['strace'] },
 ]
 
 /** Where tools are kept between runs: outside the checkout, so that a clean checkout finds them again. */
