@@ -46,6 +46,23 @@ describe('the filesystem storage', () => {
     return digests
   }
 
+  test('a commit succeeds beside one of the same digest that fails and takes its folder away', async () => {
+    for (let round = 0; round < 40; round++) {
+      const bytes = randomBytes(600)
+      const digest = digestOf(bytes)
+      const writer = await storage.append(`good-${round}`, 0)
+      await writer.write(Uint8Array.from(bytes))
+      await writer.close()
+      const [failed, stored] = await Promise.allSettled([
+        storage.commit(`absent-${round}`, digest),
+        storage.commit(`good-${round}`, digest),
+      ])
+      assert.equal(failed.status, 'rejected')
+      assert.deepEqual(stored, { status: 'fulfilled', value: undefined })
+      assert.ok((await storage.read(digest, 1000))?.equals(bytes))
+    }
+  })
+
   test('opening makes the two folders and nothing else, and does so again without harm', async () => {
     const fresh = join(root, 'not/there/yet')
     await openFilesystemStorage({ root: fresh, temporaryId: randomUUID })

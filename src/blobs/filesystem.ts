@@ -37,6 +37,7 @@ import {
   uploadPath,
 } from '#blobs/layout.ts'
 import type { BlobReader, BlobStat, BlobStorage, Listing, UploadWriter } from '#blobs/store.ts'
+import { KeyedMutex } from '#lib/keyed-mutex.ts'
 import { type Digest, digestFrom } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
 
@@ -78,6 +79,8 @@ export class FilesystemStorage implements BlobStorage, Listing {
   /** Shards whose own name is known to be durable: at most 256. */
   readonly #durableShards = new Set<string>()
   readonly #backgroundSync = new BackgroundSync()
+  /** One change of a blob at a time: a commit that fails takes the folder away that another may be about to use. */
+  readonly #changing = new KeyedMutex<Digest>()
   /** Uploads whose bytes are durable already: small ones, between their last byte and their commit. */
   readonly #durableUploads = new Set<string>()
 
@@ -129,7 +132,11 @@ export class FilesystemStorage implements BlobStorage, Listing {
     }
   }
 
-  async delete(digest: Digest): Promise<boolean> {
+  delete(digest: Digest): Promise<boolean> {
+    return this.#changing.run(digest, () => this.#delete(digest))
+  }
+
+  async #delete(digest: Digest): Promise<boolean> {
     try {
       await removeFile(this.#at(blobPath(digest)))
     } catch (error) {
@@ -172,7 +179,11 @@ export class FilesystemStorage implements BlobStorage, Listing {
    * Bytes first, then the name: the data is durable before it can be seen as a blob, and the folders before we say so.
    * The folders are synced also where they were there already: who made them may have died before they were durable.
    */
-  async commit(id: string, digest: Digest): Promise<void> {
+  commit(id: string, digest: Digest): Promise<void> {
+    return this.#changing.run(digest, () => this.#commit(id, digest))
+  }
+
+  async #commit(id: string, digest: Digest): Promise<void> {
     const upload = this.#at(uploadPath(id))
     const folder = this.#at(blobFolder(digest))
     const [synced, made] = await Promise.allSettled([
@@ -189,23 +200,12 @@ export class FilesystemStorage implements BlobStorage, Listing {
       }
       this.#durableUploads.delete(id)
       if (isNew) fs.renameSync(upload, `${folder}/data`)
-      else await this.#replace(upload, folder, digest)
+      else await renameFile(upload, `${folder}/data`)
     } catch (error) {
       if (isNew) await removeIfEmpty(folder).catch(() => {})
       throw storageFailure(error)
     }
     await this.#syncFolders(folder, shardOf(digest))
-  }
-
-  /** Who made the folder may have failed meanwhile, and removed it: then it is made once more. */
-  async #replace(upload: string, folder: string, digest: Digest): Promise<void> {
-    try {
-      await renameFile(upload, `${folder}/data`)
-    } catch (error) {
-      if (errorCode(error) !== 'ENOENT') throw error
-      await this.#makeBlobFolder(folder, digest)
-      await renameFile(upload, `${folder}/data`)
-    }
   }
 
   async #syncUpload(path: string, id: string): Promise<void> {

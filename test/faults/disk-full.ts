@@ -13,6 +13,8 @@ const RECOVERY_MS_MAX = 5_000
 /** So many refusals in a row: what could be freed has been freed. */
 const REFUSALS_IN_A_ROW = 6
 const PUSHES_MAX = 5_000
+/** What a session may add to the log of the database. */
+const FACTS_BYTES_MAX = 64 * KiB
 
 function isRefusedForSpace(answer: Answer): void {
   assert.equal(answer.status, 507, `${answer.status} ${answer.body}`)
@@ -66,6 +68,12 @@ async function blobsFillTheDisk(say: (line: string) => void): Promise<void> {
   const freeSpace = disk.fill(4 * MiB)
   await using store = await StoreUnderTest.start({ parent: disk.folder })
   assert.equal((await store.pushImage('first')).status, 201)
+  for (const how of ['whole', 'session'] as const) {
+    const before = disk.freeBytes
+    isRefusedForSpace(await store.pushBlob(randomContent(26 * MiB), how))
+    const kept = before - disk.freeBytes
+    assert.ok(kept < FACTS_BYTES_MAX, `${kept} bytes of a blob that did not fit (${how}) stayed`)
+  }
   // Large ones first, in both ways, then small ones into the gaps.
   await pushUntilRefused((count) =>
     store.pushBlob(randomContent(700 * KiB), count % 2 === 0 ? 'whole' : 'session'),
@@ -75,7 +83,6 @@ async function blobsFillTheDisk(say: (line: string) => void): Promise<void> {
     store.pushBlob(randomContent(8 * KiB), count % 2 === 0 ? 'whole' : 'session'),
   )
   say(`  full after ${large} large and ${store.blobs.length - large} small blobs`)
-  isRefusedForSpace(await store.pushBlob(randomContent(8 * MiB)))
   await readsGoOn(store)
   const deleted = await send(store.target, 'DELETE', '/v2/app/manifests/first')
   if (deleted.status !== 202) isRefusedForSpace(deleted)

@@ -94,5 +94,10 @@ async function main(): Promise<void> {
 }
 
 // What is mounted is unmounted at the exit, which an unhandled signal would skip.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    process.stderr.write(`ended by ${signal}\n`)
+    process.exit(1)
+  })
+}
 await main()

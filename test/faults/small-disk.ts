@@ -1,6 +1,6 @@
 // A disk that is full soon: a tmpfs of a given size, which is unmounted in any case.
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Skipped } from './part.ts'
@@ -14,6 +14,7 @@ export class SmallDisk implements Disposable {
     this.folder = folder
     this.#unmount = () => {
       spawnSync('umount', ['-l', folder])
+      rmSync(folder, { recursive: true, force: true })
     }
     process.once('exit', this.#unmount)
   }
@@ -28,6 +29,11 @@ export class SmallDisk implements Disposable {
     if (status === 0) return new SmallDisk(folder)
     rmdirSync(folder)
     throw new Skipped(`mounting a small tmpfs is not allowed: ${stderr?.trim()}`)
+  }
+
+  get freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.folder)
+    return bavail * bsize
   }
 
   /** Takes space away. Without a size: all that is left. Returns what gives it back. */
@@ -49,6 +55,7 @@ export class SmallDisk implements Disposable {
     if (status !== 0) {
       this.#unmount()
       process.stderr.write(`${this.folder} was unmounted lazily: ${stderr}`)
+      return
     }
     rmdirSync(this.folder)
   }

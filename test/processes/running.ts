@@ -28,6 +28,10 @@ export class RunningProcess {
     }
     child.stdout?.on('data', keep)
     child.stderr?.on('data', keep)
+    // Whoever ends the test ends what it started; first, before anybody takes away what the program uses.
+    const endToo = () => child.kill('SIGKILL')
+    process.prependOnceListener('exit', endToo)
+    child.once('exit', () => process.off('exit', endToo))
   }
 
   /** @throws Error when the program cannot be started */

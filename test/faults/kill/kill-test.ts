@@ -25,7 +25,9 @@ const PUSHERS = 5
 const REPOSITORIES = ['team/app', 'team/web', 'solo']
 const BASE_LAYERS = 8
 /** A store is used for so many kills: then it is stopped, checked whole, and another one begins. */
-const KILLS_PER_STORE = 15
+const KILLS_PER_STORE = 10
+/** Most of the time goes into waiting: for the disk, and for the next kill. */
+const STORES_AT_ONCE = 2
 const KILLS_PER_FSCK = 5
 const KILL_AFTER_MS = { min: 50, max: 700 }
 /** Of the kills, some come while the server is still starting. */
@@ -70,11 +72,15 @@ export async function runKills({ kills, seed, say }: KillOptions): Promise<KillR
     ...{ kills: 0, restarts: 0, requests: 0, doneUnanswered: 0, resumed: 0, unlinked: 0, leftovers: 0 },
     acknowledged: { blob: 0, manifest: 0, tag: 0, deleted: 0 },
   }
-  while (totals.kills < kills && findings.total === 0) {
-    const store = new StoreUnderFire(random.fork(), findings, totals)
-    await store.run(Math.min(KILLS_PER_STORE, kills - totals.kills))
+  const stores = Array.from({ length: Math.ceil(kills / KILLS_PER_STORE) }, (_, index) => ({
+    kills: Math.min(KILLS_PER_STORE, kills - index * KILLS_PER_STORE),
+    random: random.fork(),
+  }))
+  await sideBySide(stores, STORES_AT_ONCE, async (store) => {
+    if (findings.total > 0) return
+    await new StoreUnderFire(store.random, findings, totals).run(store.kills)
     say(`  ${totals.kills} of ${kills} kills, ${totals.acknowledged.manifest} manifests acknowledged`)
-  }
+  })
   return { findings, ...totals }
 }
 
@@ -115,7 +121,10 @@ class StoreUnderFire {
       }
       await this.#stop(server)
     } catch (error) {
-      this.#findings.add('other', `${error instanceof Error ? error.stack : error}\n${server.process.output}`)
+      // A server that somebody else ended is no finding about the server: say how it ended.
+      const end = server.process.hasEnded ? `ended with ${await server.process.untilEnds(0)}` : 'runs'
+      const told = error instanceof Error ? error.stack : String(error)
+      this.#findings.add('other', `${told}\nthe server ${end}\n${server.process.output}`)
     } finally {
       await removeRegistry(server)
       this.#sum()

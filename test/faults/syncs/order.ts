@@ -13,6 +13,8 @@ import { type Call, callsIn, requireStrace } from './strace.ts'
 
 const KiB = 1024
 const TRACE_MS_MAX = 10_000
+/** What follows a push in the background, which writes to the log too, is over by then. */
+const QUIET_MS = 250
 const CALLS =
   'openat,write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,fdatasync,fsync,rename,renameat,renameat2'
 
@@ -69,20 +71,20 @@ function checkOrder({ what, content, calls, acknowledgement }: Acknowledged): vo
     )
     assert.ok(synchronous || synced, `${what}: every write is synced before the name`)
   }
-  const facts = calls.filter((call) => isWrite(call) && pathOf(call).endsWith('/registry.sqlite-wal'))
-  const first = facts.find(({ began }) => began > rename.ended)
-  const last = facts.findLast(({ ended }) => ended < acknowledgement.began)
-  assert.ok(first && last, `${what}: facts were written after the name`)
+  const isLog = (call: Call) => pathOf(call).endsWith('/registry.sqlite-wal')
+  const commit = calls.findLast((call) => isSync(call) && isLog(call) && call.ended < acknowledgement.began)
+  assert.ok(commit, `${what}: the facts are synced before the 201`)
+  const facts = calls.findLast((call) => isWrite(call) && isLog(call) && call.ended < commit.began)
+  assert.ok(
+    facts && facts.began > rename.ended,
+    `${what}: the facts are written after the name, before their sync`,
+  )
   for (const synced of [folder, folder.slice(0, folder.lastIndexOf('/'))]) {
     const sync = calls.find(
       (call) => call.name === 'fsync' && pathOf(call).endsWith(synced) && call.began > rename.ended,
     )
-    assert.ok(sync && sync.ended < first.began, `${what}: the folder ${synced} is synced before the facts`)
+    assert.ok(sync && sync.ended < facts.began, `${what}: the folder ${synced} is synced before the facts`)
   }
-  const commit = calls.find(
-    (call) => isSync(call) && pathOf(call) === pathOf(last) && call.began > last.ended,
-  )
-  assert.ok(commit && commit.ended < acknowledgement.began, `${what}: the facts are synced before the 201`)
 }
 
 async function whole(path: string): Promise<string> {
@@ -106,6 +108,7 @@ async function syncsBeforeAcknowledging(say: (line: string) => void): Promise<vo
     const push = async (what: string, size: number, how: 'whole' | 'session') => {
       const content = randomContent(size)
       assert.equal((await store.pushBlob(content, how)).status, 201)
+      await sleep(QUIET_MS)
       pushes.push({ what, content })
       return content
     }
