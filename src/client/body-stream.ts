@@ -21,7 +21,8 @@ export function readableOf(
   onSourceError: (error: unknown) => void,
 ): Readable {
   let started = false
-  let taken: { resolve: () => void; reject: (error: Error) => void } | undefined
+  /** More than one where the source could not wait at once, as TLS with records that are decrypted already. */
+  let taken: { resolve: () => void; reject: (error: Error) => void }[] = []
   const givenUp = new Error('the request ended before its body')
   const sink: ByteSink = (chunk) => {
     if (readable.destroyed) throw givenUp
@@ -31,7 +32,7 @@ export function readableOf(
     }
     if (more) return undefined
     return new Promise((resolve, reject) => {
-      taken = { resolve, reject }
+      taken.push({ resolve, reject })
     })
   }
   const readable = new Readable({
@@ -50,12 +51,12 @@ export function readableOf(
         )
       }
       const waiting = taken
-      taken = undefined
-      waiting?.resolve()
+      taken = []
+      for (const { resolve } of waiting) resolve()
     },
     destroy(error, done) {
-      taken?.reject(givenUp)
-      taken = undefined
+      for (const { reject } of taken) reject(givenUp)
+      taken = []
       done(error)
     },
   })
