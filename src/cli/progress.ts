@@ -29,23 +29,32 @@ export class Progress {
   #drawnAt = 0
   #status = ''
 
-  constructor(mode: ProgressMode, output: Output, paint: Paint, now: () => number = performance.now) {
+  constructor(mode: ProgressMode, output: Output, paint: Paint, now: () => number = () => performance.now()) {
     this.mode = mode
     this.#output = output
     this.#paint = paint
     this.#now = now
   }
 
-  /** Listens to a copy. */
+  /** Listens to a copy: bars, and a line for each blob. */
   readonly onCopy = (event: CopyEvent): void => {
     if (this.mode === 'none') return
+    this.onBytes(event)
+    const { digest, size } = event.descriptor
+    if (event.type === 'blob-end')
+      this.line(`${shortDigest(digest)}  ${WORDS[event.outcome]}  ${formatBytes(size)}`)
+    else if (event.type === 'manifest-end' && event.outcome === 'copied')
+      this.line(`${shortDigest(digest)}  manifest  ${formatBytes(size)}`)
+  }
+
+  /** Listens to one of many copies: bars alone. */
+  readonly onBytes = (event: CopyEvent): void => {
+    if (this.mode !== 'bars') return
     const { digest, size } = event.descriptor
     if (event.type === 'bytes') this.advance(digest, event.bytes)
     else if (event.type === 'blob-start') this.start(digest, shortDigest(digest), size)
     else if (event.type === 'blob-restart') this.restart(digest, event.from)
-    else if (event.type === 'blob-end')
-      this.end(digest, `${shortDigest(digest)}  ${WORDS[event.outcome]}  ${formatBytes(size)}`)
-    else if (event.outcome === 'copied') this.line(`${shortDigest(digest)}  manifest`)
+    else if (event.type === 'blob-end') this.end(digest)
   }
 
   start(key: string, label: string, total: number): void {
@@ -65,10 +74,10 @@ export class Progress {
     if (bar) bar.done = from
   }
 
-  /** Ends a bar; what became of it is a line that stays. */
-  end(key: string, line: string): void {
+  /** Ends a bar; what became of it may be a line that stays. */
+  end(key: string, line?: string): void {
     this.#bars.delete(key)
-    this.line(line)
+    if (line !== undefined) this.line(line)
   }
 
   /** A line that stays. */
@@ -99,9 +108,9 @@ export class Progress {
     const room = Math.max(1, rows - ROWS_KEPT)
     const bars = [...this.#bars.values()]
     const lines = bars.slice(0, room).map((bar) => this.#bar(bar, columns))
-    if (bars.length > room) lines.push(`and ${count(bars.length - room, 'more transfer')}`)
-    if (this.#status !== '') lines.push(this.#status)
-    const text = lines.map((line) => `${line.slice(0, columns + 16)}\n`).join('')
+    if (bars.length > room) lines.push(`and ${count(bars.length - room, 'more transfer')}`.slice(0, columns))
+    if (this.#status !== '') lines.push(this.#status.slice(0, columns))
+    const text = lines.map((line) => `${line}\n`).join('')
     this.#output.draw(this.#eraser() + text)
     this.#drawnRows = lines.length
     this.#drawnAt = this.#now()
