@@ -1,17 +1,21 @@
 // The entry: reads argv, hands the commands what they need of the floors above, and turns signals into a clean stop.
+import { randomUUID } from 'node:crypto'
 import { flushCompileCache } from 'node:module'
-import { basename } from 'node:path'
+import { hostname } from 'node:os'
+import { basename, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-import { type App, startApp } from '#app.ts'
+import type { App } from '#app.ts'
 import { CommandFailure, EXIT, type Output } from '#cli/output.ts'
-import { type Actions, runProgram } from '#cli/program.ts'
+import { type Actions, type AdoptedFolder, runProgram } from '#cli/program.ts'
 import { clientEnvironment } from '#config/environment.ts'
-import { loadConfig } from '#config/load.ts'
-import { renderConfig } from '#config/render.ts'
-import { ACCESS_LOG_FD, type OpenLog, openLog } from '#telemetry/log.ts'
+import type { OpenLog } from '#telemetry/log.ts'
 import packageJson from '../package.json' with { type: 'json' }
 
 async function serve(file: string | undefined): Promise<void> {
+  // Here and not above: a client command needs nothing of the server.
+  const { startApp } = await import('#app.ts')
+  const { loadConfig } = await import('#config/load.ts')
+  const { ACCESS_LOG_FD, openLog } = await import('#telemetry/log.ts')
   const { config, warnings, source } = await loadConfig({ file, cwd: process.cwd() })
   const { level, formatter: format } = config.log
   const fields = config.log.fields
@@ -94,22 +98,64 @@ async function ask(prompt: string, hidden: boolean): Promise<string> {
   throw new CommandFailure(EXIT.usage, 'nothing came from standard input')
 }
 
-/** Made by the first command that may take a while: the server has signals of its own. */
+/** Reads the whole tree into the database, as a server does while it serves. Nobody else may use the folder meanwhile. */
+async function adopt(folder: string): Promise<AdoptedFolder> {
+  const { openFilesystemStorage } = await import('#blobs/filesystem.ts')
+  const { lockFolder } = await import('#db/folder-lock.ts')
+  const { openSqlite } = await import('#db/sqlite.ts')
+  const { openTree } = await import('#maintenance/open-tree.ts')
+  const { openLog } = await import('#telemetry/log.ts')
+  const began = performance.now()
+  const log = openLog({ level: 'warn', format: 'text' })
+  const root = resolve(folder)
+  const own = join(root, 'stowage')
+  const onError = (error: Error) =>
+    log.error('the database could not be checkpointed', { error: error.message })
+  await using closing = new AsyncDisposableStack()
+  closing.defer(() => log.flush())
+  const lock = await lockFolder(own, {
+    pid: process.pid,
+    host: hostname(),
+    since: new Date().toISOString(),
+  })
+  closing.defer(() => lock.release())
+  const storage = await openFilesystemStorage({ root, temporaryId: randomUUID })
+  const db = await openSqlite({ path: join(own, 'registry.sqlite'), onError })
+  closing.defer(() => db.close())
+  const tree = await openTree({ db, storage, keys: storage.keys, log, now: Date.now })
+  closing.defer(() => tree.close())
+  await tree.pass.run()
+  if (!tree.pass.done) throw new CommandFailure(EXIT.failed, `${folder} could not be read to its end`)
+  return { seconds: (performance.now() - began) / 1000 }
+}
+
+/** Made by the first command that may take a while: the server has signals of its own. A second signal ends at once. */
 function interruption(): AbortSignal {
   const controller = new AbortController()
-  process.once('SIGINT', () => controller.abort(new CommandFailure(EXIT.interrupted, 'interrupted')))
-  process.once('SIGTERM', () => controller.abort(new CommandFailure(EXIT.terminated, 'terminated')))
+  const endings = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const
+  for (const [signal, exitCode] of Object.entries(endings)) {
+    process.once(signal, () => {
+      controller.abort(
+        new CommandFailure(exitCode, exitCode === EXIT.interrupted ? 'interrupted' : 'terminated'),
+      )
+      process.once(signal, () => process.exit(exitCode))
+    })
+  }
   return controller.signal
 }
 
 const actions: Actions = {
   serve,
   async checkConfig(file) {
+    const { loadConfig } = await import('#config/load.ts')
+    const { renderConfig } = await import('#config/render.ts')
     const { config, warnings } = await loadConfig({ file, cwd: process.cwd() })
     return { text: renderConfig(config), warnings }
   },
+  adopt,
   readPassword: (prompt) => ask(prompt, true),
   readLine: (prompt) => ask(prompt, false),
+  canAsk: () => process.stdin.isTTY === true && process.stderr.isTTY === true,
   environment: clientEnvironment,
   interruption,
   version: packageJson.version,
@@ -125,6 +171,12 @@ const output: Output = {
     return isTTY ? { columns, rows } : undefined
   },
 }
+
+// `stowage list … | head` is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(EXIT.ok)
+})
 
 const called = basename(process.argv[1] ?? 'stowage').replace(/\.[jt]s$/, '')
 const name = called === 'registry' ? 'registry' : 'stowage'

@@ -1,17 +1,34 @@
 // The command line: every command with its arguments, help and an example.
+// A server starts through here too, so nothing that only a client needs is loaded before its command runs.
 import { Command, CommanderError } from 'commander'
 import type { ClientEnvironment } from '#cli/client-environment.ts'
+import { addAdoptCommand } from '#cli/commands/adopt.ts'
+import { addCompletionCommand } from '#cli/commands/completion.ts'
 import { addConfigCommand } from '#cli/commands/config.ts'
 import { addCopyCommand } from '#cli/commands/copy.ts'
+import { addDeleteCommand } from '#cli/commands/delete.ts'
+import { addDiffCommand } from '#cli/commands/diff.ts'
+import { addExportCommand } from '#cli/commands/export.ts'
 import { addHtpasswdCommand } from '#cli/commands/htpasswd.ts'
+import { addInspectCommand } from '#cli/commands/inspect.ts'
+import { addListCommand } from '#cli/commands/list.ts'
 import { addLoginCommand } from '#cli/commands/login.ts'
 import { addLogoutCommand } from '#cli/commands/logout.ts'
 import { addPullCommand } from '#cli/commands/pull.ts'
 import { addPushCommand } from '#cli/commands/push.ts'
 import { addServeCommand } from '#cli/commands/serve.ts'
+import { addSyncCommand } from '#cli/commands/sync.ts'
+import { addTagCommand } from '#cli/commands/tag.ts'
+import { addUnpackCommand } from '#cli/commands/unpack.ts'
+import { addVerifyCommand } from '#cli/commands/verify.ts'
+import { addVersionCommand } from '#cli/commands/version.ts'
 import { describeFailure } from '#cli/failure.ts'
-import { addGlobalOptions, type GlobalOptions } from '#cli/global-options.ts'
+import { addGlobalOptions } from '#cli/global-options.ts'
 import { EXIT, type Output } from '#cli/output.ts'
+
+export interface AdoptedFolder {
+  readonly seconds: number
+}
 
 /** What the commands need of the floors above. */
 export interface Actions {
@@ -19,12 +36,16 @@ export interface Actions {
   readonly serve: (file: string | undefined) => Promise<void>
   /** The effective configuration as YAML, secrets masked, and the warnings. */
   readonly checkConfig: (file: string | undefined) => Promise<{ text: string; warnings: readonly string[] }>
-  /** Asks on the terminal without showing what is typed, or reads a line of standard input. */
+  /** Indexes a folder of registry:2 that nobody uses meanwhile. */
+  readonly adopt: (folder: string) => Promise<AdoptedFolder>
+  /** A line from the terminal that is not shown there, or from standard input. */
   readonly readPassword: (prompt: string) => Promise<string>
-  /** The same, and shows it. */
+  /** The same, shown. */
   readonly readLine: (prompt: string) => Promise<string>
+  /** Whether a person can be asked. */
+  readonly canAsk: () => boolean
   readonly environment: () => ClientEnvironment
-  /** Raised by Ctrl-C or SIGTERM, with a CommandFailure as its reason. */
+  /** Raised by Ctrl-C from the first call on, with a CommandFailure; a second Ctrl-C ends the process. */
   readonly interruption: () => AbortSignal
   readonly version: string
 }
@@ -32,22 +53,43 @@ export interface Actions {
 export function buildProgram(name: string, actions: Actions, output: Output): Command {
   const program = new Command(name)
   program
-    .description('A self-hosted OCI container registry')
+    .description('A self-hosted OCI container registry, and a client for any registry')
     .version(actions.version, '-v, --version', 'print the version')
     .showHelpAfterError('(add --help for how it is used)')
     .exitOverride()
+    .configureOutput({
+      writeOut: (text) => output.result(text.replace(/\n$/, '')),
+      writeErr: (text) => output.note(text.replace(/\n$/, '')),
+      getOutHelpWidth: () => HELP_COLUMNS,
+      getErrHelpWidth: () => HELP_COLUMNS,
+    })
   addGlobalOptions(program)
   const tools = { actions, output }
-  addServeCommand(program, actions)
-  addConfigCommand(program, actions, output)
-  addHtpasswdCommand(program, actions, output)
+  addServeCommand(program, tools)
+  addConfigCommand(program, tools)
+  addHtpasswdCommand(program, tools)
   addLoginCommand(program, tools)
   addLogoutCommand(program, tools)
   addPullCommand(program, tools)
   addPushCommand(program, tools)
   addCopyCommand(program, tools)
+  addSyncCommand(program, tools)
+  addListCommand(program, tools)
+  addInspectCommand(program, tools)
+  addVerifyCommand(program, tools)
+  addDiffCommand(program, tools)
+  addUnpackCommand(program, tools)
+  addTagCommand(program, tools)
+  addDeleteCommand(program, tools)
+  addAdoptCommand(program, tools)
+  addExportCommand(program, tools)
+  addCompletionCommand(program, tools)
+  addVersionCommand(program, tools)
   return program
 }
+
+/** The same on every terminal, so that the reference page can show it. */
+const HELP_COLUMNS = 100
 
 /** Runs a command line; resolves to the exit code. */
 export async function runProgram(
@@ -63,8 +105,11 @@ export async function runProgram(
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
     const { exitCode, kind, message, hint } = describeFailure(error)
-    if (program.opts<GlobalOptions>().json) output.result(JSON.stringify({ error: { kind, message, hint } }))
-    else output.note(`${name}: ${message}${hint === undefined ? '' : `\n  ${hint}`}`)
+    if (program.opts<{ json?: boolean }>().json) {
+      output.result(JSON.stringify({ error: { kind, message, hint, exitCode } }))
+    } else {
+      output.note(`${name}: ${message}${hint === undefined ? '' : `\n  ${hint}`}`)
+    }
     return exitCode
   }
 }

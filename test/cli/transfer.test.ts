@@ -1,48 +1,19 @@
 // pull, push, copy, login and logout, as a person types them, against the real server.
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setHtpasswdUser } from '#access/htpasswd.ts'
 import { EXIT } from '#cli/output.ts'
-import { runProgram } from '#cli/program.ts'
-import { clientEnvironment } from '#config/environment.ts'
 import { OCI_MANIFEST } from '#oci/media-types.ts'
 import { makeImage, pushImage } from '../http/content.ts'
 import { startServer, type TestServer } from '../http/server.ts'
+import { run as runAlone, scratchFolder } from './run.ts'
 
-interface Run {
-  readonly code: number
-  readonly results: string[]
-  readonly notes: string[]
-}
-
-const home = mkdtempSync(join(tmpdir(), 'stowage-cli-'))
+const home = scratchFolder()
 after(() => rmSync(home, { recursive: true }))
 
-async function run(args: readonly string[], password = ''): Promise<Run> {
-  const results: string[] = []
-  const notes: string[] = []
-  const actions = {
-    serve: async () => {},
-    checkConfig: async () => ({ text: '', warnings: [] }),
-    readPassword: async () => password,
-    readLine: async () => '',
-    environment: () => clientEnvironment({ HOME: home }),
-    interruption: () => new AbortController().signal,
-    version: '0.0.0',
-  }
-  const output = {
-    result: (line: string) => results.push(line),
-    note: (line: string) => notes.push(line),
-    draw: () => {},
-    resultsOnTerminal: false,
-    terminal: () => undefined,
-  }
-  const code = await runProgram('stowage', args, actions, output)
-  return { code, results, notes }
-}
+const run = (args: readonly string[], password = '') => runAlone(args, { env: { HOME: home }, password })
 
 async function manifestAt(server: TestServer, path: string): Promise<{ status: number; text: string }> {
   const response = await fetch(`http://${server.host}/v2/${path}`, { headers: { accept: OCI_MANIFEST } })

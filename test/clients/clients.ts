@@ -9,6 +9,7 @@ import { podman } from './podman.ts'
 import { regctlClient as regctl } from './regctl.ts'
 import type { Client } from './scenario.ts'
 import { skopeo } from './skopeo.ts'
+import { stowageClient as stowage } from './stowage.ts'
 import { umoci } from './umoci.ts'
 
 export const CLIENTS: readonly Client[] = [
@@ -22,4 +23,5 @@ export const CLIENTS: readonly Client[] = [
   regctl,
   cosign,
   helm,
+  stowage,
 ]

@@ -16,6 +16,8 @@ export interface Client {
   readonly programs: readonly string[]
   /** Those of them that the table names with their versions. */
   readonly shown: readonly string[]
+  /** What the table shows instead, for a program that is not in the PATH. */
+  readonly version?: string
   readonly needsRoot?: true
   /** Starts what the client needs beside the registry (a daemon); its environment is added to the client's. */
   readonly prepare?: (ground: Ground) => Promise<Prepared>

@@ -13,6 +13,7 @@ export async function versionsOf(
   for (const client of clients) {
     if (!client.programs.every(isInstalled)) continue
     const told: string[] = []
+    if (client.version !== undefined) told.push(client.version)
     for (const program of client.shown) told.push(`${program} ${await versionOf(program, env)}`)
     found.set(client.name, told.join(', '))
   }

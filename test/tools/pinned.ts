@@ -57,6 +57,8 @@ export const DEBIAN_TOOLS: readonly DebianTool[] = [
   { command: 'runc', packages: ['runc'] },
   { command: 'getfattr', packages: ['attr'] },
   { command: 'strace', packages: ['strace'] },
+  { command: 'zsh', packages: ['zsh'] },
+  { command: 'fish', packages: ['fish'] },
 ]
 
 /** Where tools are kept between runs: outside the checkout, so that a clean checkout finds them again. */

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import type { Output } from '#cli/output.ts'
-import type { Actions } from '#cli/program.ts'
+import { globalOptions } from '#cli/global-options.ts'
+import { printResult, type Tools } from '#cli/session.ts'
 
-export function addConfigCommand(program: Command, actions: Actions, output: Output): void {
+export function addConfigCommand(program: Command, { actions, output }: Tools): void {
   program
     .command('config')
     .description('look at the configuration')
@@ -10,9 +10,11 @@ export function addConfigCommand(program: Command, actions: Actions, output: Out
     .description('print the effective configuration, with secrets masked, and what is doubtful about it')
     .argument('[file]', 'a configuration file')
     .addHelpText('after', '\nExample:\n  stowage config check config.yml')
-    .action(async (file: string | undefined) => {
+    .action(async (file: string | undefined, _: object, command: Command) => {
       const { text, warnings } = await actions.checkConfig(file)
-      for (const warning of warnings) output.note(`warning: ${warning}`)
-      output.result(text.trimEnd())
+      const options = globalOptions(command)
+      if (!options.quiet) for (const warning of warnings) output.note(`warning: ${warning}`)
+      const { parse } = await import('yaml')
+      printResult(options, output, { configuration: parse(text), warnings }, () => [text.trimEnd()])
     })
 }

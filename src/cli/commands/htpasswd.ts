@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import type { Output } from '#cli/output.ts'
-import type { Actions } from '#cli/program.ts'
+import { globalOptions } from '#cli/global-options.ts'
+import type { Tools } from '#cli/session.ts'
 
-export function addHtpasswdCommand(program: Command, actions: Actions, output: Output): void {
+export function addHtpasswdCommand(program: Command, { actions, output }: Tools): void {
   program
     .command('htpasswd')
     .description('manage a file of users')
@@ -13,9 +13,12 @@ export function addHtpasswdCommand(program: Command, actions: Actions, output: O
     .argument('<file>', 'the htpasswd file; it is made when it is missing')
     .argument('<user>', 'the name to log in with')
     .addHelpText('after', '\nExample:\n  stowage htpasswd add ./htpasswd alice')
-    .action(async (file: string, user: string) => {
+    .action(async (file: string, user: string, _: object, command: Command) => {
       const { setHtpasswdUser } = await import('#access/htpasswd.ts')
       await setHtpasswdUser(file, user, await actions.readPassword(`Password for ${user}: `))
-      output.note(`${user} can log in now: a running registry reads ${file} again within a second`)
+      const { json, quiet } = globalOptions(command)
+      if (json) output.result(JSON.stringify({ file, user }))
+      else if (!quiet)
+        output.note(`${user} can log in now: a running registry reads ${file} again within a second`)
     })
 }

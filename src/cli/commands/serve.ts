@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import type { Actions } from '#cli/program.ts'
+import type { Tools } from '#cli/session.ts'
 
-export function addServeCommand(program: Command, actions: Actions): void {
+export function addServeCommand(program: Command, { actions }: Tools): void {
   program
     .command('serve')
     .description('run the registry')
