@@ -1,9 +1,11 @@
 // npm run build: the published package in dist/. Node strips no types below node_modules, so they are stripped here, by
 // Node itself: the files stay one by one, their lines stay where they are, and nothing else is needed to build.
-import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import './require-node.js'
-import { stripTypeScriptTypes } from 'node:module'
+import fs, { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import module from 'node:module'
 import { dirname, join } from 'node:path'
+import { requireNode } from './require-node.js'
+
+requireNode()
 
 const ROOT = join(import.meta.dirname, '..')
 const DIST = join(ROOT, 'dist')
@@ -23,9 +25,9 @@ function write(path, text) {
 }
 
 rmSync(DIST, { recursive: true, force: true })
-const sources = globSync('src/**/*.ts', { cwd: ROOT }).filter((path) => !FOR_TESTS.test(path))
+const sources = fs.globSync('src/**/*.ts', { cwd: ROOT }).filter((path) => !FOR_TESTS.test(path))
 for (const path of sources) {
-  const stripped = stripTypeScriptTypes(readFileSync(join(ROOT, path), 'utf8'))
+  const stripped = module.stripTypeScriptTypes(readFileSync(join(ROOT, path), 'utf8'))
   write(path.replace(/\.ts$/, '.js'), stripped.replace(OWN_FILE, '$1$2.js$1'))
 }
 for (const path of ['bin/stowage.js', 'bin/require-node.js']) {

@@ -6,13 +6,12 @@ import { existsSync } from 'node:fs'
 import module from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isTooOld, requireNode } from './require-node.js'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const pinned = join(here, '..', 'node_modules', '.bin', 'node')
-const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-const tooOld = major < 24 || (major === 24 && minor < 7)
 
-if (tooOld && existsSync(pinned) && !process.env.STOWAGE_PINNED_NODE) {
+if (isTooOld && existsSync(pinned) && !process.env.STOWAGE_PINNED_NODE) {
   const child = spawn(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: 'inherit',
     env: { ...process.env, STOWAGE_PINNED_NODE: '1' },
@@ -20,7 +19,7 @@ if (tooOld && existsSync(pinned) && !process.env.STOWAGE_PINNED_NODE) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)))
 } else {
-  await import('./require-node.js')
+  requireNode()
   // Types that were stripped once stay stripped: half a second less for every start but the first.
   module.enableCompileCache?.(join(here, '..', 'node_modules', '.cache', 'stowage'))
   // The disk, name look-ups and bcrypt share libuv's pool; four threads would let a few syncs hold up every read.
