@@ -1,5 +1,7 @@
 // Manifests of a repository, what they refer to, and what refers to them.
+import type { Kysely } from 'kysely'
 import { type Executor, hot, type Transaction } from '#db/db.ts'
+import type { Tables } from '#db/schema.ts'
 import type { Digest } from '#oci/digest.ts'
 
 export interface ManifestRecord {
@@ -97,32 +99,15 @@ const insertChild = hot<{ manifestId: number; digest: string }>()((db, p) =>
 
 const deleteById = hot<{ id: number }>()((db, p) => db.deleteFrom('manifests').where('id', '=', p.id))
 
-const referrers = hot<{ repository: string; subject: string; last: string; limit: number }>()((db, p) =>
-  db
-    .selectFrom('repositories as r')
-    .innerJoin('manifests as m', 'm.repository_id', 'r.id')
-    .select([
-      'm.digest',
-      'm.media_type as mediaType',
-      'm.size',
-      'm.artifact_type as artifactType',
-      'm.annotations',
-    ])
-    .where('r.name', '=', p.repository)
-    .where('m.subject', '=', p.subject)
-    .where('m.digest', '>', p.last)
-    .orderBy('m.digest')
-    .limit(p.limit),
-)
+interface ReferrerParameters {
+  readonly repository: string
+  readonly subject: string
+  readonly last: string
+  readonly limit: number
+}
 
-const referrersOfType = hot<{
-  repository: string
-  subject: string
-  artifactType: string
-  last: string
-  limit: number
-}>()((db, p) =>
-  db
+function referrerRows(db: Kysely<Tables>, p: ReferrerParameters) {
+  return db
     .selectFrom('repositories as r')
     .innerJoin('manifests as m', 'm.repository_id', 'r.id')
     .select([
@@ -134,10 +119,15 @@ const referrersOfType = hot<{
     ])
     .where('r.name', '=', p.repository)
     .where('m.subject', '=', p.subject)
-    .where('m.artifact_type', '=', p.artifactType)
     .where('m.digest', '>', p.last)
     .orderBy('m.digest')
-    .limit(p.limit),
+    .limit(p.limit)
+}
+
+const referrers = hot<ReferrerParameters>()(referrerRows)
+
+const referrersOfType = hot<ReferrerParameters & { artifactType: string }>()((db, p) =>
+  referrerRows(db, p).where('m.artifact_type', '=', p.artifactType),
 )
 
 export async function findManifest(
