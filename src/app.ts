@@ -279,7 +279,7 @@ async function openAuthentication(
   return { authenticator, reloadUsers: async () => {} }
 }
 
-/** A blob that nobody has: asking for it shows that the store answers. */
+/** Some digest, present or not: asking for it shows that the store answers. */
 const PROBE = digestOf('')
 
 /** What must work for any request: the database and the store. */
@@ -328,8 +328,16 @@ function announceFirstUser({ file, user, password }: { file: string; user: strin
 
 function watchGauges(metrics: Metrics, registry: Registry): void {
   metrics.watch('stowage_uploads_open', () => registry.openUploads.size)
-  metrics.watch('stowage_store_blobs', async () => (await storedTotals(registry.db)).blobs)
-  metrics.watch('stowage_store_bytes', async () => (await storedTotals(registry.db)).bytes)
+  // Both gauges are read in one scrape, and the totals cost a look at every blob: they share one.
+  let pending: ReturnType<typeof storedTotals> | undefined
+  const totals = () => {
+    pending ??= storedTotals(registry.db).finally(() => {
+      pending = undefined
+    })
+    return pending
+  }
+  metrics.watch('stowage_store_blobs', async () => (await totals()).blobs)
+  metrics.watch('stowage_store_bytes', async () => (await totals()).bytes)
 }
 
 /** Unique for this process and all before it, and cheap. */
