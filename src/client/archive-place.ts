@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { ClientError } from '#client/client-error.ts'
 import { readDockerImages } from '#client/docker-archive.ts'
 import { fileSource } from '#client/file-source.ts'
-import { mediaTypeOf, readLinks } from '#client/graph.ts'
+import { manifestContent, readLinks } from '#client/graph.ts'
 import { findInIndex, type LayoutIndex, parseLayoutIndex, REF_NAME } from '#client/layout-index.ts'
 import {
   type CallOptions,
@@ -13,7 +13,7 @@ import {
   type TagListing,
 } from '#client/place.ts'
 import { indexTar, type TarFile } from '#client/tar-index.ts'
-import { collect, type VerifiedSource, verified, verifyBytes } from '#client/verify.ts'
+import { collect, type VerifiedSource, verified } from '#client/verify.ts'
 import type { ByteSource } from '#lib/byte-source.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
 import { algorithmOf, type Digest, encodedOf } from '#oci/digest.ts'
@@ -63,12 +63,7 @@ export class ArchivePlace implements ReadablePlace, TagListing {
       MANIFEST_BYTES_MAX,
       `manifest ${digest} of ${this.label}`,
     )
-    const mediaType = named?.mediaType ?? mediaTypeOf(bytes)
-    if (mediaType === undefined)
-      throw new ClientError('invalid', `${this.label} has ${digest}, which is no manifest`)
-    const descriptor = { mediaType, digest, size: bytes.byteLength }
-    verifyBytes(descriptor, bytes, this.label)
-    return { descriptor, bytes }
+    return manifestContent(digest, bytes, named?.mediaType, this.label)
   }
 
   blob(descriptor: Descriptor, { signal }: CallOptions = {}): VerifiedSource {

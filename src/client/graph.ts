@@ -1,7 +1,9 @@
 // What a manifest points at. Read leniently: a registry may hold manifests that nobody would write today.
 import { ClientError } from '#client/client-error.ts'
 import { isManifestType, type ManifestContent } from '#client/place.ts'
+import { verifyBytes } from '#client/verify.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
+import type { Digest } from '#oci/digest.ts'
 import { Findings } from '#oci/findings.ts'
 import {
   DOCKER_SCHEMA1,
@@ -99,6 +101,24 @@ export function mediaTypeOf(bytes: Buffer): string | undefined {
   if (said !== undefined && isManifestType(said)) return said
   if (Array.isArray(value['manifests'])) return OCI_INDEX
   return isObject(value['config']) ? OCI_MANIFEST : undefined
+}
+
+/**
+ * The bytes of a manifest as what they are: verified, and with a media type.
+ * @param mediaType what an index says of it; read out of the bytes where nobody says it
+ * @throws ClientError corrupt, or invalid when it is no manifest
+ */
+export function manifestContent(
+  digest: Digest,
+  bytes: Buffer,
+  mediaType: string | undefined,
+  label: string,
+): ManifestContent {
+  const said = mediaType ?? mediaTypeOf(bytes)
+  if (said === undefined) throw new ClientError('invalid', `${label} has ${digest}, which is no manifest`)
+  const descriptor = { mediaType: said, digest, size: bytes.byteLength }
+  verifyBytes(descriptor, bytes, label)
+  return { descriptor, bytes }
 }
 
 /** A descriptor out of JSON; undefined when a part that everybody needs is missing or malformed. */

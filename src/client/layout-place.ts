@@ -3,7 +3,7 @@ import { mkdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClientError } from '#client/client-error.ts'
 import { fileSource } from '#client/file-source.ts'
-import { mediaTypeOf, readLinks } from '#client/graph.ts'
+import { manifestContent, readLinks } from '#client/graph.ts'
 import {
   absent,
   addToIndex,
@@ -27,7 +27,7 @@ import {
   type TagListing,
   type WritablePlace,
 } from '#client/place.ts'
-import { type VerifiedSource, verified, verifyBytes } from '#client/verify.ts'
+import { type VerifiedSource, verified } from '#client/verify.ts'
 import type { ByteSource } from '#lib/byte-source.ts'
 import { sourceOf } from '#lib/byte-source.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
@@ -60,12 +60,7 @@ export class LayoutPlace implements ReadablePlace, WritablePlace, Referring, Tag
     if (digest === undefined) return undefined
     const bytes = await this.#readManifest(digest)
     if (!bytes) return undefined
-    const mediaType = named?.mediaType ?? mediaTypeOf(bytes)
-    if (mediaType === undefined)
-      throw new ClientError('invalid', `${this.label} has ${digest}, which is no manifest`)
-    const descriptor = { mediaType, digest, size: bytes.byteLength }
-    verifyBytes(descriptor, bytes, this.label)
-    return { descriptor, bytes }
+    return manifestContent(digest, bytes, named?.mediaType, this.label)
   }
 
   blob(descriptor: Descriptor, { signal }: CallOptions = {}): VerifiedSource {

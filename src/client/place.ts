@@ -103,14 +103,6 @@ export function isReferring(place: object): place is Referring {
   return 'referrers' in place
 }
 
-export function isTagListing(place: object): place is TagListing {
-  return 'tags' in place
-}
-
-export function isDeleting(place: object): place is Deleting {
-  return 'deleteManifest' in place
-}
-
 export function isFinishing(place: object): place is Finishing {
   return 'finish' in place
 }

@@ -19,9 +19,3 @@ export function sourceOf(...chunks: readonly Uint8Array[]): ByteSource {
     for (const chunk of chunks) await sink(chunk)
   }
 }
-
-export function sourceFrom(chunks: AsyncIterable<Uint8Array>): ByteSource {
-  return async (sink) => {
-    for await (const chunk of chunks) await sink(chunk)
-  }
-}
