@@ -1,4 +1,5 @@
 // The environment: the one place that reads it, for the configuration and for the commands that speak with registries.
+import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import type { ClientEnvironment } from '#cli/client-environment.ts'
 
@@ -27,6 +28,13 @@ export function overridesOf(env: Environment): Environment {
   return Object.fromEntries(
     Object.entries(env).filter(([name]) => name.startsWith(PREFIX) && !NOT_OVERRIDES.has(name)),
   )
+}
+
+/** Of the first admin, out of the variable or the file that it names; undefined leaves it to chance. */
+export async function adminPassword(env: Environment = process.env): Promise<string | undefined> {
+  const file = env['STOWAGE_ADMIN_PASSWORD_FILE']
+  if (file) return (await readFile(file, 'utf8')).replace(/\r?\n$/, '')
+  return env['STOWAGE_ADMIN_PASSWORD'] || undefined
 }
 
 /** What docker, podman and curl read too: proxies, authorities, and whether the reader wants colours. */

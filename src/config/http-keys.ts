@@ -71,7 +71,10 @@ const TLS = section('TLS, when `certificate` is set.', {
 })
 
 const LIMITS = section('What one client may take. Not part of registry:2.', {
-  headertimeout: duration('A request must have sent its headers by then.', { initial: 10_000 }),
+  headertimeout: duration(
+    'A request must have sent its headers by then, and a form or JSON in as long again.',
+    { initial: 10_000 },
+  ),
   idletimeout: duration('A transfer without progress for this long is cut.', { initial: 60_000 }),
   keepalivetimeout: duration('An unused connection is kept this long.', { initial: 75_000 }),
   minrate: whole(
@@ -128,6 +131,11 @@ export const HTTP = section('The registry over HTTP.', {
   ),
   relativeurls: flag(
     '`true`: `Location` and `Link` are paths. `false`: they are URLs made from the request. Not set: paths, unless `host` is set.',
+  ),
+  workers: whole(
+    'Processes that share the port: `1` for one that does everything, `0` for one for each core. Not part of registry:2.',
+    '',
+    { initial: 1, max: 256 },
   ),
   draintimeout: duration('After SIGTERM, the time that transfers have to finish.', { initial: 10_000 }),
   headers: mapOf('Headers that every reply carries, each with a list of values.', HEADERS),

@@ -74,10 +74,14 @@ test('what the sample shows as defaults are the defaults', async () => {
     version: '0.1',
     database: bare.config.database,
     auth: bare.config.auth,
+    outbound: bare.config.outbound,
     validation: bare.config.validation,
     catalog: bare.config.catalog,
     tags: bare.config.tags,
     events: bare.config.events,
+    jobs: bare.config.jobs,
+    notifications: bare.config.notifications,
+    quotas: bare.config.quotas,
   })
   assert.deepEqual({ ...plainHttp, debug: bare.config.http.debug, headers: {} }, bare.config.http)
   assert.deepEqual(storage.maintenance, bare.config.storage.maintenance)

@@ -111,12 +111,15 @@ function withoutOldNames(tree: Tree): Tree {
 }
 
 function finished(values: ValueOf<typeof SCHEMA>): Config {
-  const { filesystem } = values.storage
-  const beside = filesystem ? resolve(filesystem.rootdirectory, 'stowage', 'registry.sqlite') : ':memory:'
+  const { filesystem, s3, tree = !(s3 && values.database.url !== undefined) } = values.storage
+  // With a bucket there is no beside: refusals.ts asks for a path.
+  const elsewhere = s3 ? '' : ':memory:'
+  const beside = filesystem ? resolve(filesystem.rootdirectory, 'stowage', 'registry.sqlite') : elsewhere
   const { enabled, disabled } = values.validation
   return {
     ...values,
-    database: { path: values.database.path ?? beside },
+    storage: { ...values.storage, tree },
+    database: { ...values.database, path: values.database.path ?? beside },
     http: { ...values.http, prefix: `/${values.http.prefix}/`.replaceAll(/\/{2,}/g, '/') },
     validation: { ...values.validation, disabled: disabled && !enabled },
   }

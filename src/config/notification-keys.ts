@@ -1,22 +1,48 @@
-// `notifications`: registry:2's webhooks.
-import { foreign } from '#lib/settings/node.ts'
+// `notifications`: whom registry:2 tells of pushes, pulls and deletes.
+import { foreign, listOf, mapOf, section } from '#lib/settings/node.ts'
+import { duration, flag, text, whole } from '#lib/settings/values.ts'
+import { HEADERS } from './http-keys.ts'
 
-export const NOTIFICATIONS = foreign(
-  'stops',
-  'Webhooks. Stops the start when an endpoint is not `disabled`.',
+export const NOTIFICATIONS = section(
+  'Receivers that are told of pushes, pulls, mounts and deletes, each in order, until they answer: [webhooks](../operate/notifications.md).',
   {
-    events: foreign('ignored', '', ['includereferences']),
-    endpoints: foreign(
-      'stops',
-      '',
-      {
-        ...foreign('stops', '', ['name', 'disabled', 'url', 'headers', 'timeout', 'threshold', 'backoff'])
-          .keys,
-        ignoredmediatypes: foreign('stops', ''),
-        ignore: foreign('stops', '', ['mediatypes', 'actions']),
-      },
-      { list: true },
+    events: foreign('ignored', 'Notifications list no references.', ['includereferences']),
+    endpoints: listOf(
+      'The receivers.',
+      section('', {
+        name: text('Unlike that of any other. How far it has been told is kept under this name.'),
+        disabled: flag('Tells it nothing, and keeps nothing for it.', { initial: false }),
+        url: text(
+          'Where to POST.',
+          {},
+          (value) =>
+            /^https?:$/.test(URL.parse(value)?.protocol ?? '') ? undefined : 'must be an http or https URL',
+          'URL',
+        ),
+        headers: mapOf('Headers of each request, each with a list of values.', {
+          ...HEADERS,
+          item: { ...HEADERS.item, secret: true },
+        }),
+        timeout: duration('Longest time for one attempt; 15 s at most.', {
+          initial: 1_000,
+          zeroIsDefault: true,
+        }),
+        threshold: whole('Attempts in a row that fail before the first pause.', '', {
+          initial: 10,
+          defaultUpTo: 0,
+          max: 100,
+        }),
+        backoff: duration('The first pause. Each that follows is twice as long, up to a minute.', {
+          initial: 1_000,
+          zeroIsDefault: true,
+        }),
+        ignoredmediatypes: listOf('Media types that it is not told of.', text('A type.', { initial: '' })),
+        ignore: section('What it is not told of.', {
+          mediatypes: listOf('Media types.', text('A type.', { initial: '' })),
+          actions: listOf('`pull`, `push`, `mount` or `delete`.', text('An action.', { initial: '' })),
+        }),
+      }),
     ),
   },
-  { silent: true, fieldNames: { events: 'eventconfig' } },
+  { fieldNames: { events: 'eventconfig' } },
 )

@@ -27,19 +27,42 @@ async function problemsOf(text: string | Uint8Array, env: Environment = {}): Pro
   return []
 }
 
+const S3 = 'version: 0.1\nstorage: {s3: {bucket: b, region: r, rootdirectory: /a/}}\n'
+
 const REFUSED: readonly (readonly [string, string, Environment, RegExp])[] = [
   ['no version', 'storage: inmemory\n', {}, /^version is missing: the file must say version: 0\.1$/],
   ['another version', 'version: 0.10\nstorage: inmemory\n', {}, /^version must be one of 0\.1, not "0\.10"$/],
   ['an empty file', '', {}, /^version is missing/],
   ['a list', '- a\n', {}, /must be a mapping of keys/],
   ['no storage', 'version: 0.1\n', {}, /^storage names no storage driver/],
+  ['s3 without a region', S3.replace('region: r, ', ''), {}, /^storage\.s3\.region is missing/],
+  ['s3 without a place for the facts', S3, {}, /^database\.path is missing: with storage\.s3/],
   [
-    's3 by file',
-    'version: 0.1\nstorage: {s3: {bucket: b}}\n',
-    {},
-    /^storage\.s3 is not a storage driver of this version/,
+    's3 with half of a key',
+    `${S3}database: {path: p}\n`,
+    { REGISTRY_STORAGE_S3_ACCESSKEY: 'a' },
+    /^storage\.s3\.secretkey is missing/,
   ],
-  ['s3 by variable', MINIMAL, { REGISTRY_STORAGE: 's3' }, /^storage\.s3 .* \(set by REGISTRY_STORAGE\)$/],
+  ['s3 with parts too small', S3.replace('}}', ', chunksize: 1000}}'), {}, /^storage\.s3\.chunksize must be/],
+  ['s3 with old signatures', S3.replace('}}', ', v4auth: false}}'), {}, /^storage\.s3\.v4auth must be true/],
+  [
+    's3 with a class that cannot be read at once',
+    S3.replace('}}', ', storageclass: GLACIER}}'),
+    {},
+    /^storage\.s3\.storageclass must be one of/,
+  ],
+  [
+    's3 at no address',
+    S3.replace('}}', ', regionendpoint: "a b"}}'),
+    {},
+    /^storage\.s3\.regionendpoint must be an address/,
+  ],
+  [
+    's3 by variable',
+    MINIMAL,
+    { REGISTRY_STORAGE: 's3' },
+    /^storage\.s3\.bucket is missing.* \(set by REGISTRY_STORAGE\)$/,
+  ],
   [
     's3 beside another driver',
     'version: 0.1\nstorage: filesystem\n',
@@ -53,10 +76,40 @@ const REFUSED: readonly (readonly [string, string, Environment, RegExp])[] = [
     /^storage\.fileystem is not a storage driver that Stowage knows: did you mean storage\.filesystem\?$/,
   ],
   [
-    'token authentication',
-    `${MINIMAL}auth:\n  token:\n`,
+    'tokens that nobody could issue',
+    `${MINIMAL}auth: {token: {realm: 'https://a/t', service: r, issuer: i}}\n`,
     {},
-    /^auth\.token is not available in this version/,
+    /^auth\.token names no keys/,
+  ],
+  [
+    'tokens without the place to get them',
+    `${MINIMAL}auth: {token: {service: r, issuer: i, jwks: k}}\n`,
+    {},
+    /^auth\.token\.realm is missing/,
+  ],
+  [
+    'tokens for nobody',
+    `${MINIMAL}auth: {token: {realm: 'https://a/t', issuer: i, jwks: k, service: ''}}\n`,
+    {},
+    /^auth\.token\.service is missing/,
+  ],
+  [
+    'tokens of anybody',
+    `${MINIMAL}auth: {token: {realm: 'https://a/t', service: r, rootcertbundle: k}}\n`,
+    {},
+    /^auth\.token\.issuer is missing/,
+  ],
+  [
+    'tokens that shared secrets sign',
+    `${MINIMAL}auth: {token: {realm: 'https://a/t', service: r, issuer: i, jwks: k}}\n`,
+    { REGISTRY_AUTH_TOKEN_SIGNINGALGORITHMS: '[HS256]' },
+    /^auth\.token\.signingalgorithms names only shared secrets.* \(set by REGISTRY_AUTH_TOKEN_SIGNINGALGORITHMS\)$/,
+  ],
+  [
+    'tokens that nothing signs',
+    `${MINIMAL}auth: {token: {realm: 'https://a/t', service: r, issuer: i, jwks: k, signingalgorithms: [none]}}\n`,
+    {},
+    /^auth\.token\.signingalgorithms\[0\] must be an algorithm/,
   ],
   [
     'two kinds of authentication',
@@ -78,10 +131,16 @@ const REFUSED: readonly (readonly [string, string, Environment, RegExp])[] = [
     /^proxy\.remoteurl makes a pull-through cache/,
   ],
   [
-    'notifications',
+    'notifications to nowhere',
     `${MINIMAL}notifications: {endpoints: [{name: a, disabled: true}, {name: b}]}\n`,
     {},
-    /^notifications\.endpoints names endpoints/,
+    /^notifications\.endpoints\[1\]\.url is missing/,
+  ],
+  [
+    'two endpoints of one name',
+    `${MINIMAL}notifications: {endpoints: [{name: a, url: "http://a"}, {name: a, url: "http://b"}]}\n`,
+    {},
+    /^notifications\.endpoints\[1\]\.name is the name of another endpoint/,
   ],
   [
     "Let's Encrypt",
@@ -90,10 +149,16 @@ const REFUSED: readonly (readonly [string, string, Environment, RegExp])[] = [
     /^http\.tls\.letsencrypt is not available/,
   ],
   [
-    'PostgreSQL',
-    `${MINIMAL}database: {url: "postgres://u:hunter2@db/x"}\n`,
+    'a database of another kind',
+    `${MINIMAL}database: {url: "mysql://u:hunter2@db/x"}\n`,
     {},
-    /^database\.url cannot be used/,
+    /^database\.url must be an address such as postgres:/,
+  ],
+  [
+    'a PostgreSQL for blobs in memory',
+    'version: 0.1\nstorage: {inmemory: {}}\ndatabase: {url: "postgres://u:hunter2@db/x"}\n',
+    {},
+    /^database\.url is of no use with storage\.inmemory/,
   ],
   [
     'a certificate without a key',
@@ -197,6 +262,12 @@ const REFUSED: readonly (readonly [string, string, Environment, RegExp])[] = [
     `${MINIMAL}http: {headers: {"X A": [a]}}\n`,
     {},
     /^http\.headers\.X A is not the name of a header/,
+  ],
+  [
+    'credentials for every origin (zot #3978)',
+    `${MINIMAL}http: {headers: {access-control-allow-origin: ["*"], Access-Control-Allow-Credentials: ["true"]}}\n`,
+    {},
+    /^http\.headers lets pages of every site act/,
   ],
   [
     'an index that leaves a gap',

@@ -35,6 +35,18 @@ const CASES: Readonly<Record<string, Environment>> = {
   },
 }
 
+test('a password of the database is never printed', async () => {
+  const env = {
+    REGISTRY_DATABASE_URL: 'postgres://stowage:hunter2@db:5432/stowage',
+    REGISTRY_STORAGE: 'filesystem',
+  }
+  const { config } = await loadConfig({ env, cwd: '/srv' })
+  assert.match(config.database.url ?? '', /hunter2/)
+  const printed = renderConfig(config)
+  assert.doesNotMatch(printed, /hunter2/)
+  assert.match(printed, /url:/)
+})
+
 for (const [what, env] of Object.entries(CASES)) {
   test(`${what}: what is printed loads to the same configuration, without a warning`, async () => {
     const { config } = await loadConfig({ env, cwd: '/srv' })

@@ -6,7 +6,10 @@ import { type Config, SCHEMA } from './schema.ts'
 /** YAML that loads to the same configuration, but for what is masked. */
 export function renderConfig(config: Config): string {
   const { database, ...rest } = config
-  const inMemory = database.path === ':memory:'
-  const tree = writeSettings(SCHEMA, inMemory ? { ...rest, database: { path: undefined } } : config)
+  const isUnused = database.path === ':memory:' || database.url !== undefined
+  const tree = writeSettings(
+    SCHEMA,
+    isUnused ? { ...rest, database: { ...database, path: undefined } } : config,
+  )
   return stringify(tree, { schema: 'failsafe', customTags: ['null'], lineWidth: 0 })
 }

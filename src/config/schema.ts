@@ -4,8 +4,11 @@ import { oneOf } from '#lib/settings/values.ts'
 import { AUTH } from './auth-keys.ts'
 import { HEALTH } from './health-keys.ts'
 import { HTTP } from './http-keys.ts'
+import { JOBS } from './job-keys.ts'
 import { LOG } from './log-keys.ts'
 import { NOTIFICATIONS } from './notification-keys.ts'
+import { OUTBOUND } from './outbound-keys.ts'
+import { QUOTAS } from './quota-keys.ts'
 import { DATABASE, EVENTS, STORAGE } from './storage-keys.ts'
 import { CATALOG, POLICY, TAGS, VALIDATION } from './validation-keys.ts'
 
@@ -17,11 +20,14 @@ export const SCHEMA = section('', {
   database: DATABASE,
   auth: AUTH,
   http: HTTP,
+  outbound: OUTBOUND,
   health: HEALTH,
   validation: VALIDATION,
   catalog: CATALOG,
   tags: TAGS,
   events: EVENTS,
+  jobs: JOBS,
+  quotas: QUOTAS,
   notifications: NOTIFICATIONS,
   proxy: foreign(
     'stops',
@@ -85,7 +91,8 @@ type Values = ValueOf<typeof SCHEMA>
  * The effective configuration: registry:2's keys, nested as in the file; durations in milliseconds (`...Ms`), paths
  * absolute, defaults filled in. Frozen.
  */
-export type Config = Omit<Values, 'database'> & {
-  /** `:memory:` when the blobs are in memory too. */
-  readonly database: { readonly path: string }
+export type Config = Omit<Values, 'database' | 'storage'> & {
+  readonly storage: Omit<Values['storage'], 'tree'> & { readonly tree: boolean }
+  /** The path is `:memory:` when the blobs are in memory too, and not used with a `url`. */
+  readonly database: Omit<Values['database'], 'path'> & { readonly path: string }
 }

@@ -2,6 +2,7 @@
 // server that nobody scrapes does without it.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { DURATION_BUCKETS, type RequestCells } from '#telemetry/request-cells.ts'
+import type { MetricSamples } from '#telemetry/summed-metrics.ts'
 
 /** Gauges are read when somebody scrapes; one without a reader, or whose reader fails, has no sample. */
 const GAUGES = {
@@ -9,6 +10,10 @@ const GAUGES = {
   stowage_store_bytes: 'Bytes of all stored blobs, each counted once.',
   stowage_store_blobs: 'Blobs stored, each counted once.',
   stowage_event_lag: 'Events recorded that no subscriber has handled yet.',
+  stowage_notifications_pending: 'Events that the endpoint which is furthest behind has not been told of.',
+  stowage_jobs_waiting: 'Jobs that wait for their time or for a worker.',
+  stowage_jobs_running: 'Jobs that a worker has, here or elsewhere.',
+  stowage_jobs_oldest_due_seconds: 'How long the oldest job that is due has waited for a worker.',
 } as const
 
 export type GaugeName = keyof typeof GAUGES
@@ -18,6 +23,9 @@ export interface Numbers {
   readonly cells: RequestCells
   readonly readEventsDropped: () => number
   readonly authFailures: () => number
+  readonly notificationFailures: () => number
+  /** Ends of jobs by kind and outcome. */
+  readonly jobs: ReadonlyMap<string, { readonly kind: string; readonly outcome: string; value: number }>
   readonly gauges: ReadonlyMap<GaugeName, () => number | Promise<number>>
 }
 
@@ -28,7 +36,11 @@ interface Sample {
   readonly labels: Readonly<Record<string, string | number>>
   readonly value: number
   readonly metricName: string
+  /** Of a whole histogram, in prom-client's own; `get` adds them to each sample's. */
+  readonly sharedLabels: Readonly<Record<string, string>>
 }
+
+const NO_LABELS = {}
 
 /** A histogram whose numbers are kept elsewhere and read when somebody scrapes. */
 class CellHistogram extends Histogram<'operation'> {
@@ -47,10 +59,25 @@ class CellHistogram extends Histogram<'operation'> {
       const { cumulative, seconds, count } = cells.durations()
       for (const [index, value] of cumulative.entries()) {
         const le = DURATION_BUCKETS[index] ?? '+Inf'
-        values.push({ labels: { le, operation }, value, metricName: `${DURATION}_bucket` })
+        values.push({
+          labels: { le, operation },
+          value,
+          metricName: `${DURATION}_bucket`,
+          sharedLabels: NO_LABELS,
+        })
       }
-      values.push({ labels: { operation }, value: seconds, metricName: `${DURATION}_sum` })
-      values.push({ labels: { operation }, value: count, metricName: `${DURATION}_count` })
+      values.push({
+        labels: { operation },
+        value: seconds,
+        metricName: `${DURATION}_sum`,
+        sharedLabels: NO_LABELS,
+      })
+      values.push({
+        labels: { operation },
+        value: count,
+        metricName: `${DURATION}_count`,
+        sharedLabels: NO_LABELS,
+      })
     }
     return { name: DURATION, help: DURATION_HELP, type: 'histogram', aggregator: 'sum', values }
   }
@@ -59,7 +86,7 @@ class CellHistogram extends Histogram<'operation'> {
 export class Exposition {
   readonly #registry = new Registry()
 
-  constructor({ cells, readEventsDropped, authFailures, gauges }: Numbers) {
+  constructor({ cells, readEventsDropped, authFailures, notificationFailures, jobs, gauges }: Numbers) {
     this.#requests(cells)
     new CellHistogram(cells, this.#registry)
     this.#counter('stowage_received_bytes_total', 'Bytes of request bodies.', () => cells.receivedBytes)
@@ -69,7 +96,17 @@ export class Exposition {
       'Pull events that there was no room to record.',
       readEventsDropped,
     )
-    this.#counter('stowage_auth_failures_total', 'Requests whose credentials were wrong.', authFailures)
+    this.#counter(
+      'stowage_auth_failures_total',
+      'Requests whose credentials or token were wrong.',
+      authFailures,
+    )
+    this.#counter(
+      'stowage_notification_failures_total',
+      'Attempts to tell an endpoint of an event that failed, and are made again.',
+      notificationFailures,
+    )
+    this.#jobs(jobs)
     for (const [name, help] of Object.entries(GAUGES)) {
       this.#gauge(name, help, () => gauges.get(name as GaugeName))
     }
@@ -83,6 +120,11 @@ export class Exposition {
   /** Everything in Prometheus' text format. */
   text(): Promise<string> {
     return this.#registry.metrics()
+  }
+
+  /** The same as data, to be added to that of other processes. */
+  samples(): Promise<MetricSamples> {
+    return this.#registry.getMetricsAsJSON()
   }
 
   /** The name, kind and meaning of every metric. */
@@ -103,6 +145,19 @@ export class Exposition {
         for (const operation of cells.all())
           for (const { method, status, value } of operation.counts())
             this.inc({ operation: operation.operation, method, status }, value)
+      },
+    })
+  }
+
+  #jobs(ends: Numbers['jobs']): void {
+    new Counter({
+      name: 'stowage_jobs_ended_total',
+      help: 'Runs of jobs that ended here.',
+      labelNames: ['kind', 'outcome'],
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        for (const { kind, outcome, value } of ends.values()) this.inc({ kind, outcome }, value)
       },
     })
   }

@@ -9,10 +9,12 @@ export const LOG_BUFFER_BYTES_MAX = 4 * 1024 * 1024
 /** How long the last flush waits for a reader that does not read. */
 export const LOG_FLUSH_MS_MAX = 1000
 const RETRY_MS = 10
+const LINE_BREAK = 0x0a
 
 export class LogDestination {
   readonly #fd: number
   readonly #droppedLine: (lines: number) => string
+  readonly #writeBytesMax: number
   #waiting: string[] = []
   #waitingChars = 0
   #inFlight: Promise<void> | undefined
@@ -21,10 +23,14 @@ export class LogDestination {
   #timer: NodeJS.Timeout | undefined
   #dropped = 0
 
-  /** @param droppedLine what to write in place of lines that there was no room for */
-  constructor(fd: number, droppedLine: (lines: number) => string) {
+  /**
+   * @param droppedLine what to write in place of lines that there was no room for
+   * @param writeBytesMax so many bytes of whole lines are written at once; a longer line is written alone
+   */
+  constructor(fd: number, droppedLine: (lines: number) => string, writeBytesMax = Number.POSITIVE_INFINITY) {
     this.#fd = fd
     this.#droppedLine = droppedLine
+    this.#writeBytesMax = writeBytesMax
   }
 
   /** Takes a line that ends in a line break. Never waits, never throws. */
@@ -83,12 +89,21 @@ export class LogDestination {
 
   async #writeAll(): Promise<void> {
     while (this.#unwritten.length > 0) {
-      const { code, written } = await this.#writeSome(this.#unwritten)
+      const { code, written } = await this.#writeSome(this.#next())
       if (code === 'EAGAIN') await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
       // Nobody reads any more, or the disk is full: a log that cannot be written must not stop the server.
       else if (code !== undefined) this.#unwritten = Buffer.alloc(0)
       else this.#unwritten = this.#unwritten.subarray(written)
     }
+  }
+
+  /** What goes out with the next write. */
+  #next(): Buffer {
+    const bytes = this.#unwritten
+    if (bytes.length <= this.#writeBytesMax) return bytes
+    const fitting = bytes.lastIndexOf(LINE_BREAK, this.#writeBytesMax - 1)
+    const end = fitting < 0 ? bytes.indexOf(LINE_BREAK) : fitting
+    return end < 0 ? bytes : bytes.subarray(0, end + 1)
   }
 
   #writeSome(bytes: Buffer): Promise<{ code: string | undefined; written: number }> {

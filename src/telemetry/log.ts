@@ -8,6 +8,9 @@ import { textLine } from '#telemetry/log-text.ts'
 export const LOG_FD = 2
 export const ACCESS_LOG_FD = 1
 
+/** What a pipe takes whole, so that lines of several processes do not end up in each other (PIPE_BUF of Linux). */
+export const SHARED_WRITE_BYTES = 4096
+
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'
 export type LogFormat = 'text' | 'json' | 'logstash'
 export type { LogFields } from '#telemetry/log-fields.ts'
@@ -39,6 +42,8 @@ export interface LogOptions {
   readonly fields?: LogFields
   /** File descriptor to write to; LOG_FD unless said otherwise. */
   readonly fd?: number
+  /** Bytes of one write, of whole lines, where other processes write to the same descriptor. */
+  readonly writeBytesMax?: number
   /** Milliseconds since 1970. */
   readonly now?: () => number
 }
@@ -62,8 +67,10 @@ export function parseLogLevel(text: string): LogLevel | undefined {
 
 export function openLog(options: LogOptions): OpenLog {
   const time = isoClock(options.now ?? Date.now)
-  const destination = new LogDestination(options.fd ?? LOG_FD, (lines) =>
-    dropped(options.format, time(), lines),
+  const destination = new LogDestination(
+    options.fd ?? LOG_FD,
+    (lines) => dropped(options.format, time(), lines),
+    options.writeBytesMax,
   )
   const fields = presentable(options.fields ?? {})
   const log =

@@ -8,8 +8,10 @@ export type { GaugeName } from '#telemetry/exposition.ts'
 export class Metrics {
   readonly #cells = new RequestCells()
   readonly #readers = new Map<GaugeName, () => number | Promise<number>>()
+  readonly #jobs = new Map<string, { readonly kind: string; readonly outcome: string; value: number }>()
   #readEventsDropped = 0
   #authFailures = 0
+  #notificationFailures = 0
   #exposition: Promise<Exposition> | undefined
 
   /**
@@ -34,6 +36,19 @@ export class Metrics {
     this.#readEventsDropped += count
   }
 
+  /** A run of a job ended. Both are one of a fixed list. */
+  jobEnded(kind: string, outcome: string): void {
+    const key = `${kind} ${outcome}`
+    const ends = this.#jobs.get(key) ?? { kind, outcome, value: 0 }
+    ends.value += 1
+    this.#jobs.set(key, ends)
+  }
+
+  /** An attempt to tell an endpoint of an event failed, and is made again. */
+  notificationFailed(): void {
+    this.#notificationFailures++
+  }
+
   authFailed(): void {
     this.#authFailures++
   }
@@ -51,6 +66,8 @@ export class Metrics {
           cells: this.#cells,
           readEventsDropped: () => this.#readEventsDropped,
           authFailures: () => this.#authFailures,
+          notificationFailures: () => this.#notificationFailures,
+          jobs: this.#jobs,
           gauges: this.#readers,
         }),
     )

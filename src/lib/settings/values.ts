@@ -1,5 +1,6 @@
 // The kinds of single values: how each is read from text, written back, and called in the reference.
 import { resolve } from 'node:path'
+import { parseByteAmount, writeByteAmount } from '../byte-amount.ts'
 import { formatGoDuration, parseGoDuration } from '../go-duration.ts'
 import type { ReadContext, Setting } from './node.ts'
 
@@ -151,6 +152,42 @@ export function whole<const Unit extends string, const Options extends Whole>(
         if (number >= min && number <= max) return number <= defaultUpTo ? initial : number
         const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`
         throw new Error(`must be a whole number ${range}, not ${quoted(value)}`)
+      },
+      write: (value: number): string => String(value),
+    },
+    options,
+  )
+}
+
+/** A number of bytes, which may have a unit: `10GiB`, `500MB`. */
+export function byteAmount<const Options extends Common<number>>(about: string, options: Options) {
+  return setting(
+    about,
+    {
+      type: 'bytes',
+      unit: '',
+      read(value) {
+        const bytes = parseByteAmount(value)
+        if (bytes !== undefined) return bytes
+        throw new Error(`must be a number of bytes such as 10GiB, 500MB or 4096, not ${quoted(value)}`)
+      },
+      write: (value: number): string => (value === 0 ? '0' : writeByteAmount(value)),
+    },
+    options,
+  )
+}
+
+/** A number with a fraction, not negative. */
+export function decimal<const Options extends Common<number>>(about: string, options: Options) {
+  return setting(
+    about,
+    {
+      type: 'number',
+      unit: '',
+      read(value) {
+        const number = /^\d+(\.\d+)?$/.test(value) ? Number(value) : Number.NaN
+        if (number >= 0) return number
+        throw new Error(`must be a number such as 0.023, not ${quoted(value)}`)
       },
       write: (value: number): string => String(value),
     },
