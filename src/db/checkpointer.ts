@@ -7,26 +7,38 @@ const COMMITS_PER_CHECKPOINT = 500
 export class Checkpointer {
   #path: string
   #onError: (error: Error) => void
+  #onDue: (() => void) | undefined
   #worker: Worker | undefined
-  #running = false
+  #running: PromiseWithResolvers<void> | undefined
   #commits = 0
 
-  constructor(path: string, onError: (error: Error) => void) {
+  /** `onDue` is told of a checkpoint that is due, where another process makes those for all. */
+  constructor(path: string, onError: (error: Error) => void, onDue?: () => void) {
     this.#path = path
     this.#onError = onError
+    this.#onDue = onDue
   }
 
   committed(): void {
     this.#commits += 1
-    if (this.#commits >= COMMITS_PER_CHECKPOINT) this.request()
+    if (this.#commits < COMMITS_PER_CHECKPOINT) return
+    if (!this.#onDue) return void this.request()
+    this.#commits = 0
+    this.#onDue()
   }
 
-  /** Begins a checkpoint, unless one is under way. */
-  request(): void {
-    if (this.#running) return
+  /** Begins a checkpoint, unless one is under way. Resolves when it has ended, also when it failed. */
+  request(): Promise<void> {
+    if (this.#running) return this.#running.promise
     this.#commits = 0
-    this.#running = true
+    this.#running = Promise.withResolvers()
     this.#start().postMessage('checkpoint')
+    return this.#running.promise
+  }
+
+  #ended(): void {
+    this.#running?.resolve()
+    this.#running = undefined
   }
 
   #start(): Worker {
@@ -37,11 +49,11 @@ export class Checkpointer {
     })
     worker.unref()
     worker.on('message', (answer: string) => {
-      this.#running = false
+      this.#ended()
       if (answer !== 'done') this.#onError(new Error(`checkpoint ${answer}`))
     })
     worker.on('error', (error: Error) => {
-      this.#running = false
+      this.#ended()
       this.#worker = undefined
       this.#onError(error)
     })
@@ -57,5 +69,6 @@ export class Checkpointer {
     const exited = once(worker, 'exit')
     worker.postMessage('close')
     await exited
+    this.#ended()
   }
 }

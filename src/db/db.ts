@@ -1,5 +1,6 @@
 // Facts, in SQL. Query functions take an Executor: the Db itself (reads) or an open Transaction.
 import type { Compilable, Kysely } from 'kysely'
+import type { LockName } from '#db/locks.ts'
 import type { Tables } from '#db/schema.ts'
 
 /** Stands for a value that is given when a hot query runs. */
@@ -39,7 +40,11 @@ export function hot<P extends object>(): <R>(
   return (build) => new HotQuery(build)
 }
 
+export type Engine = 'sqlite' | 'postgres'
+
 export interface Executor {
+  /** For the few queries that differ, each inside its own function. */
+  readonly engine: Engine
   /** For queries that are built anew each time. */
   readonly kysely: Kysely<Tables>
   all<P extends object, R>(query: HotQuery<P, R>, parameters: P): Promise<R[]>
@@ -56,13 +61,25 @@ export interface Transaction extends Executor {
 export interface TransactionOptions {
   /** False when the commit may be lost in a power failure (never in a crash of this process). Default true. */
   readonly durable?: boolean
+  /**
+   * True for what takes something away, or is needed for that: on a full disk it may use the reserve, and the work runs
+   * once more. Default false: while the reserve is given up, the transaction is refused.
+   */
+  readonly mayUseReserve?: boolean
+  /**
+   * What nobody else who names the same may change meanwhile, where an engine lets several write at once (PostgreSQL: READ
+   * COMMITTED, and a lock on each name in one order). Undefined: the transaction runs as if it were alone (SERIALIZABLE),
+   * which costs more, and is started again when that cannot be. SQLite has one writer and needs neither.
+   */
+  readonly locks?: readonly LockName[] | undefined
 }
 
 export interface Db extends Executor {
-  readonly engine: 'sqlite'
   /**
    * Runs the work and commits when it resolves, rolls back when it rejects. Resolves once the commit is durable.
-   * The work must await nothing but its own queries: others wait for it.
+   * The work must await nothing but its own queries: others wait for it. It may run more than once, when another
+   * transaction came in its way: it must leave nothing in memory that a run which was undone should not leave.
+   * @throws OciError STORAGE_FULL
    */
   transaction<T>(work: (transaction: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
   close(): Promise<void>

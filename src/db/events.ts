@@ -1,5 +1,8 @@
-// The events: one row a fact, in the order of the commits; and how far each subscriber has come.
+// The events: one row a fact, in the order of the commits.
+import { sql } from 'kysely'
 import { type Executor, hot, type Transaction } from '#db/db.ts'
+import { horizonOf, insertHeld } from '#db/postgres/event-order.ts'
+import { asStorableJson } from '#db/postgres/storable.ts'
 
 export interface NewEvent {
   readonly at: number
@@ -15,12 +18,15 @@ export interface NewEvent {
   readonly userAgent: string | null
   readonly requestId: string | null
   readonly durationMs: number | null
+  /** Of the request; null for work of our own. */
+  readonly method: string | null
+  /** Scheme and authority by which the client named us: `https://registry.example.com`. */
+  readonly origin: string | null
 }
 
 export interface EventRecord extends NewEvent {
   readonly id: number
 }
-
 const insert = hot<NewEvent>()((db, p) =>
   db.insertInto('events').values({
     at: p.at,
@@ -36,70 +42,109 @@ const insert = hot<NewEvent>()((db, p) =>
     user_agent: p.userAgent,
     request_id: p.requestId,
     duration_ms: p.durationMs,
+    method: p.method,
+    origin: p.origin,
   }),
 )
 
-const after = hot<{ id: number; limit: number }>()((db, p) =>
+const COLUMNS = [
+  'id',
+  'at',
+  'kind',
+  'repository',
+  'digest',
+  'tag',
+  'media_type as mediaType',
+  'size',
+  'from_repository as fromRepository',
+  'actor',
+  'remote',
+  'user_agent as userAgent',
+  'request_id as requestId',
+  'duration_ms as durationMs',
+  'method',
+  'origin',
+] as const
+
+/** Word for word the condition of the index events_writes: pulls, which are most of the rows, are not looked at. */
+const IS_WRITE = sql<boolean>`kind not in ('blob.pulled', 'manifest.pulled')`
+
+interface Range {
+  readonly id: number
+  readonly last: number
+  readonly limit: number
+}
+
+const after = hot<Range>()((db, p) =>
   db
     .selectFrom('events')
-    .select([
-      'id',
-      'at',
-      'kind',
-      'repository',
-      'digest',
-      'tag',
-      'media_type as mediaType',
-      'size',
-      'from_repository as fromRepository',
-      'actor',
-      'remote',
-      'user_agent as userAgent',
-      'request_id as requestId',
-      'duration_ms as durationMs',
-    ])
+    .select(COLUMNS)
     .where('id', '>', p.id)
+    .where('id', '<=', p.last)
     .orderBy('id')
     .limit(p.limit),
 )
 
-const cursor = hot<{ name: string }>()((db, p) =>
-  db.selectFrom('cursors').select('position').where('name', '=', p.name),
+const writesAfter = hot<Range>()((db, p) =>
+  db
+    .selectFrom('events')
+    .select(COLUMNS)
+    .where('id', '>', p.id)
+    .where('id', '<=', p.last)
+    .where(IS_WRITE)
+    .orderBy('id')
+    .limit(p.limit),
 )
 
-const setCursor = hot<{ name: string; position: number }>()((db, p) =>
+const countWrites = hot<{ id: number }>()((db, p) =>
   db
-    .insertInto('cursors')
-    .values({ name: p.name, position: p.position })
-    .onConflict((conflict) =>
-      conflict.column('name').doUpdateSet((set) => ({ position: set.ref('excluded.position') })),
-    ),
+    .selectFrom('events')
+    .select((select) => select.fn.countAll<number>().as('count'))
+    .where('id', '>', p.id)
+    .where(IS_WRITE),
 )
 
 const newest = hot<Record<never, never>>()((db) =>
   db.selectFrom('events').select(['id', 'at']).orderBy('id', 'desc').limit(1),
 )
 
-const touched = hot<{ repository: string; after: number }>()((db, p) =>
-  db
-    .selectFrom('events')
-    .select(['kind', 'digest', 'tag'])
-    .distinct()
-    .where('repository', '=', p.repository)
-    .where('id', '>', p.after),
-)
-
 const firstSince = hot<{ at: number }>()((db, p) =>
   db.selectFrom('events').select('id').where('at', '>=', p.at).orderBy('at').limit(1),
 )
 
-export async function insertEvent(tx: Transaction, event: NewEvent): Promise<void> {
-  await tx.run(insert, event)
+export function insertEvent(tx: Transaction, event: NewEvent): Promise<void> {
+  return insertEvents(tx, [event])
 }
 
-/** Events of any kind with a larger id, in order. */
-export function eventsAfter(db: Executor, id: number, limit: number): Promise<EventRecord[]> {
-  return db.all(after, { id, limit })
+/** Their ids are in the order of the list. */
+export async function insertEvents(tx: Transaction, events: readonly NewEvent[]): Promise<void> {
+  if (events.length === 0) return
+  if (tx.engine === 'postgres') await tx.run(insertHeld, { events: asStorableJson(events) })
+  else for (const event of events) await tx.run(insert, event)
+}
+
+/**
+ * The last id that may be read: no event that is committed later has this id or a smaller one. Whoever remembers how far he
+ * has read goes no further. 0 when there are none.
+ */
+export function eventHorizon(db: Executor): Promise<number> {
+  // One writer: ids are given in the order of the commits.
+  return db.engine === 'postgres' ? horizonOf(db) : newestEventId(db)
+}
+
+/** Events of any kind with a larger id, in order, up to the horizon. */
+export async function eventsAfter(db: Executor, id: number, limit: number): Promise<EventRecord[]> {
+  return db.all(after, { id, limit, last: await eventHorizon(db) })
+}
+
+/** Events of writes with a larger id, in order, up to the horizon. */
+export async function writeEventsAfter(db: Executor, id: number, limit: number): Promise<EventRecord[]> {
+  return db.all(writesAfter, { id, limit, last: await eventHorizon(db) })
+}
+
+/** How many events of writes have a larger id. */
+export async function countWriteEventsAfter(db: Executor, id: number): Promise<number> {
+  return Number((await db.first(countWrites, { id }))?.count ?? 0)
 }
 
 /** The last event; undefined when there are none. */
@@ -117,33 +162,15 @@ export async function firstEventSince(db: Executor, at: number): Promise<number 
   return (await db.first(firstSince, { at }))?.id
 }
 
-/** 0 for a subscriber that has not read anything. */
-export async function eventCursor(db: Executor, subscriber: string): Promise<number> {
-  return (await db.first(cursor, { name: subscriber }))?.position ?? 0
-}
-
-export async function setEventCursor(tx: Transaction, subscriber: string, position: number): Promise<void> {
-  await tx.run(setCursor, { name: subscriber, position })
-}
-
-/** Which digests and tags of a repository an event has named since. */
-export function touchedSince(
-  db: Executor,
-  repository: string,
-  afterId: number,
-): Promise<{ kind: string; digest: string | null; tag: string | null }[]> {
-  return db.all(touched, { repository, after: afterId })
-}
-
 /**
  * Deletes events of the kinds older than a time that every subscriber has read, at most `limit` of them;
- * resolves to how many.
+ * resolves to how many. A subscriber is waited for from its first cursor on; where there are none nobody is.
  */
 export async function pruneEvents(
   tx: Transaction,
   prune: { readonly kinds: readonly string[]; readonly before: number; readonly limit: number },
 ): Promise<number> {
-  const unread = tx.kysely.selectFrom('cursors').select((select) => select.fn.min('position').as('position'))
+  const read = tx.kysely.selectFrom('cursors').select((select) => select.fn.min('position').as('position'))
   const result = await tx.kysely
     .deleteFrom('events')
     .where('id', 'in', (query) =>
@@ -152,7 +179,7 @@ export async function pruneEvents(
         .select('id')
         .where('at', '<', prune.before)
         .where('kind', 'in', prune.kinds)
-        .where((where) => where('id', '<=', where.fn.coalesce(unread, where.lit(0))))
+        .where((where) => where('id', '<=', where.fn.coalesce(read, 'id')))
         .orderBy('at')
         .limit(prune.limit),
     )

@@ -5,7 +5,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type LockHolder, lockFolder } from '#db/folder-lock.ts'
+import { setTimeout as wait } from 'node:timers/promises'
+import { joinFolder, type LockHolder, lockFolder } from '#db/folder-lock.ts'
 
 let folder: string
 before(async () => {
@@ -62,5 +63,25 @@ test('a holder that left no readable name is still a holder', async () => {
   const lock = await lockFolder(path, HOLDER)
   await writeFile(join(path, 'holder.json'), '{"pid":')
   await assert.rejects(lockFolder(path, HOLDER), /a process that did not leave its name/)
+  lock.release()
+})
+
+test('a server that follows waits for the workers of the one before', async () => {
+  const path = join(folder, 'with-workers')
+  const first = await lockFolder(path, HOLDER)
+  const worker = joinFolder(path)
+  first.release()
+  let locked = false
+  const second = lockFolder(path, HOLDER).then((lock) => {
+    locked = true
+    return lock
+  })
+  await wait(150)
+  assert.equal(locked, false, 'while a worker is there')
+  worker.release()
+  const lock = await second
+  const [one, other] = [joinFolder(path), joinFolder(path)]
+  one.release()
+  other.release()
   lock.release()
 })

@@ -4,7 +4,7 @@ import { type RawBuilder, sql } from 'kysely'
 
 /** Selects the column `name` of the rows, joined in no order: sorting there costs more than all the rest. */
 export const joinedNames = (): ReturnType<RawBuilder<string | null>['as']> =>
-  sql<string | null>`group_concat(name, ',')`.as('names')
+  sql<string | null>`string_agg(name, ',')`.as('names')
 
 /** In byte order: names are ASCII, so that is the order of JavaScript's own sort. */
 export function splitNames(row: { names?: unknown } | undefined): string[] {

@@ -2,6 +2,7 @@
 import type { Kysely } from 'kysely'
 import { type Executor, hot, type Transaction } from '#db/db.ts'
 import type { Tables } from '#db/schema.ts'
+import { together } from '#lib/together.ts'
 import type { Digest } from '#oci/digest.ts'
 
 export interface ManifestRecord {
@@ -33,6 +34,8 @@ export interface NewManifest {
   readonly subject: Digest | null
   readonly annotations: string | null
   readonly now: number
+  /** Name of the user who pushed it, where there is one. */
+  readonly pusher?: string | undefined
 }
 
 const COLUMNS = ['m.id', 'm.digest', 'm.media_type as mediaType', 'm.size', 'b.digest as blobDigest'] as const
@@ -58,7 +61,7 @@ const byTag = hot<{ repository: string; tag: string }>()((db, p) =>
     .where('t.name', '=', p.tag),
 )
 
-const insertManifest = hot<NewManifest>()((db, p) =>
+const insertManifest = hot<Omit<NewManifest, 'pusher'> & { readonly pusher: string | null }>()((db, p) =>
   db
     .insertInto('manifests')
     .values({
@@ -71,6 +74,7 @@ const insertManifest = hot<NewManifest>()((db, p) =>
       subject: p.subject,
       annotations: p.annotations,
       created_at: p.now,
+      pushed_by: db.selectFrom('users').select('id').where('name', '=', p.pusher),
     })
     .onConflict((conflict) =>
       conflict.columns(['repository_id', 'digest']).doUpdateSet((set) => ({
@@ -93,6 +97,13 @@ const insertBlobReference = hot<{ manifestId: number; blobId: number }>()((db, p
 const insertChild = hot<{ manifestId: number; digest: string }>()((db, p) =>
   db
     .insertInto('manifest_children')
+    .values({ manifest_id: p.manifestId, digest: p.digest })
+    .onConflict((conflict) => conflict.doNothing()),
+)
+
+const insertMissing = hot<{ manifestId: number; digest: string }>()((db, p) =>
+  db
+    .insertInto('manifest_missing')
     .values({ manifest_id: p.manifestId, digest: p.digest })
     .onConflict((conflict) => conflict.doNothing()),
 )
@@ -150,12 +161,21 @@ export async function findTaggedManifest(
 export async function upsertManifest(
   tx: Transaction,
   manifest: NewManifest,
-  references: { readonly blobIds: readonly number[]; readonly children: readonly Digest[] },
+  references: {
+    readonly blobIds: readonly number[]
+    readonly children: readonly Digest[]
+    /** Config and layers that are not stored: should they come later, they are needed. */
+    readonly missing: readonly Digest[]
+  },
 ): Promise<number> {
-  const row = await tx.first(insertManifest, manifest)
+  const row = await tx.first(insertManifest, { ...manifest, pusher: manifest.pusher ?? null })
   if (!row) throw new Error(`no row for manifest ${manifest.digest}`)
-  for (const blobId of references.blobIds) await tx.run(insertBlobReference, { manifestId: row.id, blobId })
-  for (const digest of references.children) await tx.run(insertChild, { manifestId: row.id, digest })
+  const manifestId = row.id
+  await together([
+    ...references.blobIds.map((blobId) => tx.run(insertBlobReference, { manifestId, blobId })),
+    ...references.children.map((child) => tx.run(insertChild, { manifestId, digest: child })),
+    ...references.missing.map((absent) => tx.run(insertMissing, { manifestId, digest: absent })),
+  ])
   return row.id
 }
 

@@ -1,9 +1,29 @@
 // Brings the schema up to date, each migration in a transaction of its own; refuses a schema from the future.
 import { type Kysely, Migrator } from 'kysely'
 import * as initial from '#db/migrations/0001-initial.ts'
+import * as access from '#db/migrations/0002-access.ts'
+import * as authorization from '#db/migrations/0003-authorization.ts'
+import * as identity from '#db/migrations/0004-identity.ts'
+import * as audit from '#db/migrations/0005-audit.ts'
+import * as jobs from '#db/migrations/0006-jobs.ts'
+import * as space from '#db/migrations/0007-space.ts'
+import * as sharedUploads from '#db/migrations/0008-shared-uploads.ts'
+import * as cursorLeases from '#db/migrations/0011-cursor-leases.ts'
+import * as eventRequests from '#db/migrations/0012-event-requests.ts'
 import type { Tables } from '#db/schema.ts'
 
-const MIGRATIONS = { '0001-initial': initial }
+const MIGRATIONS = {
+  '0001-initial': initial,
+  '0002-access': access,
+  '0003-authorization': authorization,
+  '0004-identity': identity,
+  '0005-audit': audit,
+  '0006-jobs': jobs,
+  '0007-space': space,
+  '0008-shared-uploads': sharedUploads,
+  '0011-cursor-leases': cursorLeases,
+  '0012-event-requests': eventRequests,
+}
 
 /** @throws Error with a sentence for the operator when the schema is newer than this program or a migration fails */
 export async function migrate(kysely: Kysely<Tables>): Promise<void> {

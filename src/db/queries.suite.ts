@@ -4,27 +4,32 @@ import { after, before, describe, test } from 'node:test'
 import { linkBlob } from '#db/blobs.ts'
 import { contentQueries, NOW } from '#db/content-queries.suite.ts'
 import type { Db } from '#db/db.ts'
+import { eventCursor, setEventCursor } from '#db/event-cursors.ts'
 import {
-  eventCursor,
   eventsAfter,
   firstEventSince,
   insertEvent,
   type NewEvent,
   newestEventId,
   pruneEvents,
-  setEventCursor,
-  touchedSince,
 } from '#db/events.ts'
+import { jobQueries } from '#db/job-queries.suite.ts'
+import { blobLock, repositoryLock } from '#db/locks.ts'
 import { ensureRepository, findRepository } from '#db/repositories.ts'
 import { getSetting, setSetting } from '#db/settings.ts'
 import {
+  beginUploadAnew,
+  claimUpload,
   countUploads,
   deleteUpload,
   findUpload,
+  freeAllUploads,
+  freeUploadsOf,
   insertUpload,
   recordUploadProgress,
+  releaseUpload,
+  seizeUpload,
   staleUploads,
-  uploadIds,
 } from '#db/uploads.ts'
 import { digestOf } from '#oci/digest.ts'
 
@@ -63,8 +68,7 @@ export function queriesSuite(engine: string, open: () => Promise<DbUnderTest>): 
         assert.ok(await findRepository(db, 'within'))
       })
 
-      test('run one after the other, in the order of the calls', async () => {
-        const order: number[] = []
+      test('run as if one came after the other', async () => {
         await Promise.all(
           Array.from({ length: 20 }, (_, number) =>
             db.transaction(
@@ -72,17 +76,29 @@ export function queriesSuite(engine: string, open: () => Promise<DbUnderTest>): 
                 const before = Number((await getSetting(tx, 'counter')) ?? 0)
                 await Promise.resolve()
                 await setSetting(tx, 'counter', String(before + 1))
-                order.push(number)
               },
               { durable: number % 2 === 0 },
             ),
           ),
         )
         assert.equal(await getSetting(db, 'counter'), '20')
-        assert.deepEqual(
-          order,
-          order.toSorted((a, b) => a - b),
+      })
+
+      test('that name the same lock wait for each other, in whatever order they name several', async () => {
+        const names = [repositoryLock('counted'), repositoryLock('also'), blobLock(digestOf('counted'))]
+        await Promise.all(
+          Array.from({ length: 20 }, (_, number) =>
+            db.transaction(
+              async (tx) => {
+                const before = Number((await getSetting(tx, 'locked')) ?? 0)
+                await Promise.resolve()
+                await setSetting(tx, 'locked', String(before + 1))
+              },
+              { locks: number % 2 === 0 ? names : names.toReversed() },
+            ),
+          ),
         )
+        assert.equal(await getSetting(db, 'locked'), '20')
       })
 
       test('go on after one that failed in the engine', async () => {
@@ -92,6 +108,7 @@ export function queriesSuite(engine: string, open: () => Promise<DbUnderTest>): 
     })
 
     contentQueries(() => db)
+    jobQueries(() => db)
 
     test('uploads have their progress, and the oldest idle ones are found first', async () => {
       for (const [index, id] of ['u1', 'u2', 'u3'].entries()) {
@@ -105,7 +122,10 @@ export function queriesSuite(engine: string, open: () => Promise<DbUnderTest>): 
         await db.transaction((tx) => insertUpload(tx, upload))
       }
       await db.transaction((tx) =>
-        recordUploadProgress(tx, { id: 'u1', size: 5, digest: digestOf('x'), now: NOW + 10 }),
+        recordUploadProgress(tx, {
+          ...{ id: 'u1', claims: 0, size: 5 },
+          ...{ digest: digestOf('x'), boot: 'b1', now: NOW + 10 },
+        }),
       )
       const expected = {
         id: 'u1',
@@ -116,6 +136,10 @@ export function queriesSuite(engine: string, open: () => Promise<DbUnderTest>): 
         actor: 'ann',
         createdAt: NOW,
         updatedAt: NOW + 10,
+        claims: 0,
+        begun: 0,
+        writer: null,
+        boot: 'b1',
       }
       assert.deepEqual({ ...(await findUpload(db, 'u1')) }, expected)
       assert.deepEqual(
@@ -126,10 +150,44 @@ export function queriesSuite(engine: string, open: () => Promise<DbUnderTest>): 
         (await staleUploads(db, NOW + 5, 1)).map(({ id }) => id),
         ['u2'],
       )
-      assert.deepEqual([await countUploads(db), (await uploadIds(db)).sort()], [3, ['u1', 'u2', 'u3']])
-      assert.equal(await db.transaction((tx) => deleteUpload(tx, 'u1')), true)
-      assert.equal(await db.transaction((tx) => deleteUpload(tx, 'u1')), false)
+      assert.equal(await countUploads(db), 3)
+      const first = { id: 'u1', claims: 0 }
+      assert.equal(await db.transaction((tx) => deleteUpload(tx, first)), true)
+      assert.equal(await db.transaction((tx) => deleteUpload(tx, first)), false)
       assert.equal(await findUpload(db, 'u1'), undefined)
+    })
+
+    test('an upload is claimed by one writer, and what an earlier claim says no longer counts', async () => {
+      const id = 'claimed'
+      const fresh = { id, repository: 'u', algorithm: 'sha256' as const, actor: null, now: NOW }
+      await db.transaction((tx) => insertUpload(tx, fresh))
+      const claim = (writer: string) => db.transaction((tx) => claimUpload(tx, { id, writer, now: NOW }))
+      const first = await claim('one')
+      assert.deepEqual([first?.claims, first?.writer], [1, 'one'])
+      assert.equal(await claim('two'), undefined, 'while somebody writes')
+      const seen = { id, claims: 1, writer: 'two', now: NOW }
+      const second = await db.transaction((tx) => seizeUpload(tx, seen))
+      assert.deepEqual([second?.claims, second?.writer, second?.begun], [2, 'two', 0])
+      assert.equal(await db.transaction((tx) => seizeUpload(tx, seen)), undefined, 'seen too long ago')
+      const progress = { id, size: 9, digest: null, boot: null, now: NOW }
+      const told = (claims: number) =>
+        db.transaction((tx) => recordUploadProgress(tx, { ...progress, claims }))
+      assert.equal(await told(1), false, 'the older request')
+      assert.equal(await db.transaction((tx) => deleteUpload(tx, { id, claims: 1 })), false)
+      assert.equal(await db.transaction((tx) => beginUploadAnew(tx, { id, claims: 1 })), false)
+      assert.equal(await db.transaction((tx) => beginUploadAnew(tx, { id, claims: 2 })), true)
+      await db.transaction((tx) => releaseUpload(tx, { id, claims: 1 }))
+      assert.equal((await findUpload(db, id))?.writer, 'two')
+      assert.equal(await told(2), true)
+      const { size, writer, begun } = (await findUpload(db, id)) ?? {}
+      assert.deepEqual({ size, writer, begun }, { size: 9, writer: null, begun: 2 })
+      await claim('three')
+      assert.equal(await db.transaction((tx) => freeUploadsOf(tx, 'two')), 0)
+      assert.equal(await db.transaction((tx) => freeUploadsOf(tx, 'three')), 1)
+      await claim('four')
+      assert.equal(await db.transaction((tx) => freeAllUploads(tx)), 1)
+      assert.equal((await claim('five'))?.claims, 5)
+      await db.transaction((tx) => deleteUpload(tx, { id, claims: 5 }))
     })
 
     test('events come in order, are remembered by cursors, and are pruned only when every reader has seen them', async () => {
@@ -145,7 +203,12 @@ export function queriesSuite(engine: string, open: () => Promise<DbUnderTest>): 
           fromRepository: null,
         },
         ...{ actor: 'ann', remote: null, userAgent: null, requestId: 'r', durationMs: 1.5 },
+        ...{ method: 'PUT', origin: 'https://registry.example.com' },
       })
+      const prune = (limit: number, kinds = ['blob.pushed', 'blob.pulled']) =>
+        db.transaction((tx) => pruneEvents(tx, { kinds, before: 100, limit }))
+      await db.transaction((tx) => insertEvent(tx, event(1, 'tag.deleted', 'unread')))
+      assert.equal(await prune(10, ['tag.deleted']), 1, 'where nobody reads them, age alone counts')
       const start = await newestEventId(db)
       await db.transaction(async (tx) => {
         for (let at = 1; at <= 6; at++)
@@ -159,7 +222,6 @@ export function queriesSuite(engine: string, open: () => Promise<DbUnderTest>): 
       assert.deepEqual({ ...events[0] }, { ...event(1, 'blob.pushed', 't1'), id: events[0]?.id })
       assert.equal(await firstEventSince(db, 3), events[2]?.id)
       assert.equal(await firstEventSince(db, 7), undefined)
-      assert.equal((await touchedSince(db, 'e', events[3]?.id ?? 0)).length, 2)
       assert.equal(await eventCursor(db, 'fast'), 0)
       await db.transaction(async (tx) => {
         await setEventCursor(tx, 'slow', events[1]?.id ?? 0)
@@ -167,8 +229,6 @@ export function queriesSuite(engine: string, open: () => Promise<DbUnderTest>): 
         await setEventCursor(tx, 'fast', events[3]?.id ?? 0)
       })
       assert.equal(await eventCursor(db, 'fast'), events[3]?.id)
-      const prune = (limit: number, kinds = ['blob.pushed', 'blob.pulled']) =>
-        db.transaction((tx) => pruneEvents(tx, { kinds, before: 100, limit }))
       assert.equal(await prune(10, ['blob.pulled']), 1)
       assert.equal(await prune(1), 1)
       assert.equal(await prune(10), 0)

@@ -1,6 +1,8 @@
 // Which repositories there are.
 import { type Executor, hot, type Transaction } from '#db/db.ts'
 import { joinedNames, splitNames } from '#db/joined-names.ts'
+import { projectDepth } from '#db/project-depth.ts'
+import { projectOf } from '#identity/account-name.ts'
 
 export interface RepositoryRecord {
   readonly id: number
@@ -13,10 +15,10 @@ const byName = hot<{ name: string }>()((db, p) =>
   db.selectFrom('repositories').select(['id', 'name', 'listed']).where('name', '=', p.name),
 )
 
-const insert = hot<{ name: string; now: number }>()((db, p) =>
+const insert = hot<{ name: string; project: string; now: number }>()((db, p) =>
   db
     .insertInto('repositories')
-    .values({ name: p.name, created_at: p.now, listed: 0 })
+    .values({ name: p.name, project: p.project, created_at: p.now, listed: 0 })
     .onConflict((conflict) => conflict.column('name').doNothing()),
 )
 
@@ -51,7 +53,7 @@ export async function ensureRepository(
 ): Promise<RepositoryRecord> {
   const found = await tx.first(byName, { name })
   if (found) return found
-  await tx.run(insert, { name, now })
+  await tx.run(insert, { name, project: projectOf(name, await projectDepth(tx)), now })
   const made = await tx.first(byName, { name })
   if (!made) throw new Error(`repository ${name} vanished inside its own transaction`)
   return made

@@ -8,6 +8,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { sql } from 'kysely'
+import { everyQuerySuite } from '#db/every-query.suite.ts'
 import { queriesSuite } from '#db/queries.suite.ts'
 import { ensureRepository, findRepository } from '#db/repositories.ts'
 import { setSetting } from '#db/settings.ts'
@@ -19,7 +20,7 @@ before(async () => {
 })
 after(() => rm(folder, { recursive: true, force: true }))
 
-queriesSuite('a temporary SQLite', async () => {
+everyQuerySuite('a temporary SQLite', async () => {
   const db = await openSqlite()
   return { db, close: () => db.close() }
 })
@@ -38,6 +39,23 @@ describe('a file', () => {
     const second = await openSqlite({ path })
     assert.ok(await findRepository(second, 'kept'))
     await second.close()
+  })
+
+  test('has one writer: transactions come in the order of the calls', async () => {
+    const db = await openSqlite({ path: join(folder, 'in-order.sqlite') })
+    const order: number[] = []
+    const numbers = Array.from({ length: 20 }, (_, number) => number)
+    const record = (number: number) =>
+      db.transaction(
+        async (tx) => {
+          await setSetting(tx, 'last', String(number))
+          order.push(number)
+        },
+        { durable: number % 2 === 0 },
+      )
+    await Promise.all(numbers.map(record))
+    await db.close()
+    assert.deepEqual(order, numbers)
   })
 
   test('that a newer version wrote is refused, and says so', async () => {

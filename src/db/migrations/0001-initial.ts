@@ -102,8 +102,9 @@ export async function up(db: Kysely<Tables>): Promise<void> {
     .addColumn('actor', 'text')
     .addColumn('created_at', 'bigint', (column) => column.notNull())
     .addColumn('updated_at', 'bigint', (column) => column.notNull())
+    // No more than may be open at once: the sweeper reads them all.
+    .modifyEnd(sql`without rowid`)
     .execute()
-  await db.schema.createIndex('uploads_updated').on('uploads').column('updated_at').execute()
 
   await db.schema
     .createTable('events')
@@ -124,6 +125,9 @@ export async function up(db: Kysely<Tables>): Promise<void> {
     .execute()
   await db.schema.createIndex('events_repository').on('events').columns(['repository', 'id']).execute()
   await db.schema.createIndex('events_at').on('events').columns(['at']).execute()
+  await sql`create index events_writes on events (id) where kind not in ('blob.pulled', 'manifest.pulled')`.execute(
+    db,
+  )
 
   await db.schema
     .createTable('cursors')
