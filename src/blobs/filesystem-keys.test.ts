@@ -1,7 +1,8 @@
 // What only batches of link files on a disk can meet: junk in the way, a folder that takes no writes, an end in between.
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -39,11 +40,47 @@ describe('batches of link files on a disk', () => {
     })
   }
 
+  test('a text that is there is replaced whole: an end in between leaves the old one', async () => {
+    const path = 'replaced/current/link'
+    await keys.apply([{ path, text: 'the old text' }])
+    await using before = await open(join(root, path), 'r')
+    await keys.apply([{ path, text: 'the new text' }])
+    assert.equal(await before.readFile('utf8'), 'the old text')
+    assert.equal(await keys.get(path), 'the new text')
+    assert.deepEqual(await readdir(join(root, 'replaced/current')), ['link'])
+  })
+
   test('a symbolic link to a folder is a folder', async () => {
     await mkdir(join(root, 'elsewhere'))
     await symlink('elsewhere', join(root, 'moved'))
     await keys.apply([{ path: 'moved/link', text: 'x' }])
     assert.deepEqual(await readdir(join(root, 'elsewhere')), ['link'])
+  })
+
+  test('a pipe in the place of a link is none, and nobody waits for its writer', async () => {
+    assert.equal(spawnSync('mkfifo', [join(root, 'pipe')]).status, 0)
+    assert.equal(await keys.get('pipe'), undefined)
+  })
+
+  test('a symbolic link is listed as what it leads to', async () => {
+    const folder = join(root, 'listed')
+    await mkdir(join(folder, 'real'), { recursive: true })
+    for (const [name, target] of Object.entries({ in: 'real', out: root, dangling: 'nowhere', self: 'self' }))
+      await symlink(target, join(folder, name))
+    const entries = []
+    for await (const entry of keys.list('listed')) entries.push(entry)
+    assert.deepEqual(
+      entries.sort((one, other) => (one.name < other.name ? -1 : 1)),
+      [
+        { name: 'dangling', directory: false },
+        { name: 'in', directory: true, link: true },
+        { name: 'out', directory: true, link: true },
+        { name: 'real', directory: true },
+        { name: 'self', directory: false },
+      ],
+    )
+    assert.equal(await keys.real('listed/in'), await keys.real('listed/real'))
+    assert.equal(await keys.real('listed/dangling'), undefined)
   })
 
   test('what would lie below a file is removed without a word', async () => {

@@ -1,6 +1,6 @@
 // Link files of a tree on disk. Readers see the old text or the new one, never half of one.
 import fs from 'node:fs'
-import { opendir, rm } from 'node:fs/promises'
+import { opendir, realpath, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import {
   errorCode,
@@ -11,17 +11,21 @@ import {
   removeFile,
   statFile,
   storageFailure,
+  syncData,
+  syncFolder,
   writeChunks,
 } from '#blobs/file-calls.ts'
 import { checkKeyPath, KEY_BYTES_MAX, keyBytes } from '#blobs/key-path.ts'
-import type { Batching, KeyChange, KeyEntry, KeyStore } from '#blobs/keys.ts'
+import type { Batching, Durable, KeyChange, KeyEntry, KeyStore, Linked } from '#blobs/keys.ts'
 import { uploadPath } from '#blobs/layout.ts'
 import { LinkWriter } from '#blobs/link-writer.ts'
 
+/** Opening a pipe in the place of a link would wait for a writer. */
+const READ_AT_ONCE = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK
 /** Entries that are fetched from a folder at a time. */
 const ENTRIES_AT_ONCE = 128
 
-export class FilesystemKeys implements KeyStore, Batching {
+export class FilesystemKeys implements KeyStore, Batching, Durable, Linked {
   readonly #root: string
   readonly #temporaryId: () => string
   readonly #writer = new LinkWriter()
@@ -35,7 +39,7 @@ export class FilesystemKeys implements KeyStore, Batching {
   async get(path: string): Promise<string | undefined> {
     let fd: number
     try {
-      fd = await openFile(this.#at(path), 'r')
+      fd = await openFile(this.#at(path), READ_AT_ONCE)
     } catch (error) {
       if (isAbsent(error)) return undefined
       throw error
@@ -44,7 +48,7 @@ export class FilesystemKeys implements KeyStore, Batching {
       const buffer = Buffer.allocUnsafe(KEY_BYTES_MAX)
       return buffer.toString('utf8', 0, await readInto(fd, buffer, KEY_BYTES_MAX, 0))
     } catch (error) {
-      if (errorCode(error) === 'EISDIR') return undefined
+      if (errorCode(error) === 'EISDIR' || errorCode(error) === 'ESPIPE') return undefined
       throw error
     } finally {
       fs.closeSync(fd)
@@ -78,6 +82,12 @@ export class FilesystemKeys implements KeyStore, Batching {
     return this.#writer.apply(changes.map((change) => ({ ...change, path: this.#at(change.path) })))
   }
 
+  async sync(path: string): Promise<void> {
+    const target = this.#at(path)
+    await syncFile(target)
+    await syncFolder(dirname(target))
+  }
+
   close(): Promise<void> {
     return this.#writer.close()
   }
@@ -94,7 +104,8 @@ export class FilesystemKeys implements KeyStore, Batching {
     const folder = this.#at(path)
     try {
       for await (const entry of await opendir(folder, { bufferSize: ENTRIES_AT_ONCE }))
-        yield { name: entry.name, directory: entry.isDirectory() }
+        if (!entry.isSymbolicLink()) yield { name: entry.name, directory: entry.isDirectory() }
+        else yield await followed(folder, entry.name)
     } catch (error) {
       if (!isAbsent(error)) throw error
     }
@@ -110,8 +121,35 @@ export class FilesystemKeys implements KeyStore, Batching {
     }
   }
 
+  async real(path: string): Promise<string | undefined> {
+    try {
+      return await realpath(this.#at(path))
+    } catch (error) {
+      if (isAbsent(error)) return undefined
+      throw error
+    }
+  }
+
   #at(path: string): string {
     return `${this.#root}/${checkKeyPath(path)}`
+  }
+}
+
+/** What a symbolic link stands for; one that leads nowhere, or round in a circle, for nothing. */
+async function followed(folder: string, name: string): Promise<KeyEntry> {
+  const isFolder = await statFile(`${folder}/${name}`).then(
+    (stat) => stat.isDirectory(),
+    () => false,
+  )
+  return isFolder ? { name, directory: true, link: true } : { name, directory: false }
+}
+
+async function syncFile(path: string): Promise<void> {
+  const fd = await openFile(path, 'r')
+  try {
+    await syncData(fd)
+  } finally {
+    fs.closeSync(fd)
   }
 }
 

@@ -1,6 +1,5 @@
 // Blobs and uploads as files, at registry:2's own paths (see layout.ts).
 import fs from 'node:fs'
-import { opendir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { BackgroundSync } from '#blobs/background-sync.ts'
 import {
@@ -11,7 +10,6 @@ import {
   openFile,
   readInto,
   removeFile,
-  removeFolder,
   renameFile,
   statFile,
   storageFailure,
@@ -20,7 +18,9 @@ import {
   truncateFile,
 } from '#blobs/file-calls.ts'
 import { FileReader } from '#blobs/file-reader.ts'
+import { FilesystemAside } from '#blobs/filesystem-aside.ts'
 import { FilesystemKeys } from '#blobs/filesystem-keys.ts'
+import { batches, makeFolderDurably, removeIfEmpty, statIfFile } from '#blobs/folders.ts'
 import { GatheringWriter } from '#blobs/gathering-writer.ts'
 import {
   BLOBS_FOLDER,
@@ -43,8 +43,6 @@ import { OciError } from '#oci/errors.ts'
 
 /** Small uploads that wait for their commit; of more than these the commit syncs again. */
 const DURABLE_UPLOADS_MAX = 10_000
-/** Files asked about at the same time while listing: the pool has work, and other requests still get their turn. */
-const STATS_AT_ONCE = 32
 
 export interface FilesystemStorageOptions {
   /** The folder that registry:2 calls rootdirectory. */
@@ -74,6 +72,8 @@ export async function openFilesystemStorage(options: FilesystemStorageOptions): 
 export class FilesystemStorage implements BlobStorage, Listing {
   /** The link files of the same tree. */
   readonly keys: FilesystemKeys
+  /** Blobs on their way to another tier. */
+  readonly aside: FilesystemAside
   readonly #root: string
   readonly #temporaryId: () => string
   /** Shards whose own name is known to be durable: at most 256. */
@@ -89,6 +89,10 @@ export class FilesystemStorage implements BlobStorage, Listing {
     this.#root = root
     this.#temporaryId = temporaryId
     this.keys = new FilesystemKeys(root, temporaryId)
+    this.aside = new FilesystemAside(root, this.#changing, {
+      make: (digest) => this.#makeBlobFolder(this.#at(blobFolder(digest)), digest),
+      sync: (digest) => this.#syncFolders(this.#at(blobFolder(digest)), shardOf(digest)),
+    })
   }
 
   async stat(digest: Digest): Promise<BlobStat | undefined> {
@@ -200,12 +204,23 @@ export class FilesystemStorage implements BlobStorage, Listing {
       }
       this.#durableUploads.delete(id)
       if (isNew) fs.renameSync(upload, `${folder}/data`)
-      else await renameFile(upload, `${folder}/data`)
+      else await this.#moveIn(upload, folder, digest)
     } catch (error) {
       if (isNew) await removeIfEmpty(folder).catch(() => {})
       throw storageFailure(error)
     }
     await this.#syncFolders(folder, shardOf(digest))
+  }
+
+  /** Another process that failed to store the same blob, or deleted it, may have taken the empty folder away again. */
+  async #moveIn(upload: string, folder: string, digest: Digest): Promise<void> {
+    try {
+      await renameFile(upload, `${folder}/data`)
+    } catch (error) {
+      if (!isAbsent(error)) throw error
+      await this.#makeBlobFolder(folder, digest)
+      await renameFile(upload, `${folder}/data`)
+    }
   }
 
   async #syncUpload(path: string, id: string): Promise<void> {
@@ -339,49 +354,4 @@ async function openForReading(path: string) {
 async function openReader(path: string): Promise<FileReader | undefined> {
   const file = await openForReading(path)
   return file && new FileReader(file.fd, file.size, file.modifiedAt)
-}
-
-async function statIfFile(path: string): Promise<fs.Stats | undefined> {
-  try {
-    const stat = await statFile(path)
-    return stat.isFile() ? stat : undefined
-  } catch (error) {
-    if (isAbsent(error)) return undefined
-    throw error
-  }
-}
-
-async function removeIfEmpty(folder: string): Promise<void> {
-  try {
-    await removeFolder(folder)
-  } catch (error) {
-    if (!isAbsent(error) && errorCode(error) !== 'ENOTEMPTY' && errorCode(error) !== 'EEXIST') throw error
-  }
-}
-
-/** The names in a folder that are wanted, some at a time; none when it is absent or a file. */
-async function* batches(folder: string, wanted: (name: string) => boolean): AsyncGenerator<string[]> {
-  let batch: string[] = []
-  try {
-    for await (const entry of await opendir(folder, { bufferSize: STATS_AT_ONCE })) {
-      if (!wanted(entry.name)) continue
-      batch.push(entry.name)
-      if (batch.length < STATS_AT_ONCE) continue
-      yield batch
-      batch = []
-    }
-  } catch (error) {
-    if (!isAbsent(error)) throw error
-  }
-  if (batch.length > 0) yield batch
-}
-
-/** Makes a folder and those above it, and syncs every folder that got a new name in it. */
-async function makeFolderDurably(folder: string): Promise<void> {
-  const first = await makeFolder(folder, { recursive: true })
-  if (first === undefined) return
-  for (let made = folder; ; made = dirname(made)) {
-    await syncFolder(dirname(made))
-    if (made === first) return
-  }
 }

@@ -4,6 +4,7 @@
 import fs from 'node:fs'
 import { BACKGROUND_SYNC_BYTES_MIN, type BackgroundSync } from '#blobs/background-sync.ts'
 import { closeFile, openFile, removeFile, storageFailure, writeChunks } from '#blobs/file-calls.ts'
+import { releaseChunk } from '#blobs/release-chunk.ts'
 import type { UploadWriter } from '#blobs/store.ts'
 
 const KiB = 1024
@@ -32,16 +33,6 @@ export interface GatheringWriterOptions {
   readonly onDurable?: () => void
   /** False when the chunks are still somebody else's: their memory is then left alone. */
   readonly ownsChunks?: boolean
-}
-
-/**
- * Frees the memory of a chunk now instead of at some garbage collection. Every 64 MiB of chunks that wait for one makes V8
- * mark its whole heap: a fifth of the CPU of a large upload.
- */
-function release(chunk: Uint8Array): void {
-  const { buffer } = chunk
-  // A chunk that shares its memory with others (a pool) is not ours alone.
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === chunk.byteLength) buffer.transfer(0)
 }
 
 export class GatheringWriter implements UploadWriter {
@@ -116,7 +107,7 @@ export class GatheringWriter implements UploadWriter {
       this.#fd ??= await openFile(this.#path, flags)
       if (chunks.length > 0) await writeChunks(this.#fd, chunks, this.#written)
       this.#written += bytes
-      if (this.#ownsChunks) for (const chunk of chunks) release(chunk)
+      if (this.#ownsChunks) for (const chunk of chunks) releaseChunk(chunk)
       this.#syncSometimes(this.#fd)
     } catch (error) {
       this.#fail(error)

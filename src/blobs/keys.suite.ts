@@ -1,17 +1,17 @@
 // What every store of link files does, whatever it keeps them in.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import type { Batching, KeyEntry, KeyStore } from '#blobs/keys.ts'
+import type { Batching, Durable, KeyEntry, KeyStore } from '#blobs/keys.ts'
 
 export interface KeysUnderTest {
-  readonly keys: KeyStore & Batching
+  readonly keys: KeyStore & Batching & Durable
   readonly close: () => Promise<void>
 }
 
 export function keyStoreSuite(name: string, open: () => Promise<KeysUnderTest>): void {
   describe(`${name} as a key store`, () => {
     let opened: KeysUnderTest
-    let keys: KeyStore & Batching
+    let keys: KeyStore & Batching & Durable
     before(async () => {
       opened = await open()
       keys = opened.keys
@@ -169,6 +169,13 @@ export function keyStoreSuite(name: string, open: () => Promise<KeysUnderTest>):
       )
       await Promise.all(batches)
       assert.equal(await keys.get('turns/link'), '9')
+    })
+
+    test('a text can be made durable, and one that is absent cannot', async () => {
+      await keys.put('durable/mark', 'x')
+      await keys.sync('durable/mark')
+      assert.equal(await keys.get('durable/mark'), 'x')
+      await assert.rejects(keys.sync('durable/absent'))
     })
 
     test('a batch with a path that leads out is refused', async () => {

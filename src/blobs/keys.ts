@@ -2,7 +2,10 @@
 
 export interface KeyEntry {
   readonly name: string
+  /** Also true of a symbolic link that leads to a folder. */
   readonly directory: boolean
+  /** Set where a symbolic link leads to a folder. */
+  readonly link?: true
 }
 
 /**
@@ -22,6 +25,18 @@ export interface KeyStore {
   modifiedAt(path: string): Promise<number | undefined>
 }
 
+/** Extra power: a text that survives the death of the system. */
+export interface Durable {
+  /** Makes the text at a path durable, and its name. @throws when it is absent */
+  sync(path: string): Promise<void>
+}
+
+/** Extra power: tells folders apart that symbolic links make several ways to. */
+export interface Linked {
+  /** Where a folder really is, in one spelling for every way to it; undefined when it is absent. */
+  real(path: string): Promise<string | undefined>
+}
+
 /** One change of a batch: a text to write, or something to remove. */
 export type KeyChange =
   | { readonly path: string; readonly text: string }
@@ -35,4 +50,14 @@ export interface Batching {
   /** @throws OciError STORAGE_FULL; some changes may have been made then */
   apply(changes: readonly KeyChange[]): Promise<void>
   close(): Promise<void>
+}
+
+/** Extra power: a folder with all that is in it, in a few requests. */
+export interface Scanning {
+  /** Every file below the folder, in the order of their paths, with its bytes. */
+  scan(folder: string): AsyncIterable<{ readonly path: string; readonly size: number }>
+}
+
+export function isScanning(keys: object): keys is Scanning {
+  return 'scan' in keys
 }

@@ -5,13 +5,20 @@
 //       blobs/
 //         sha256/<first 2 hex>/<hex>/data                            bytes of every layer, config and manifest
 //       repositories/<name>/
-//         _layers/<algorithm>/<hex>/link                             "<algorithm>:<hex>", no newline
+//         _layers/<algorithm>/<hex>/link                             "sha256:<hex>" of the bytes, no newline
+//         _layers/.keep                                              ours, in a repository without layers
 //         _manifests/
 //           revisions/<algorithm>/<hex>/link                         the same
+//           revisions/sha256/<hex>/media-type                        ours, where registry:2 does not know the type
+//           revisions/sha256/<hex>/stands-in-for                     ours: the sha512 that the manifest was pushed by
 //           tags/<tag>/current/link                                  the digest that the tag points at
 //           tags/<tag>/index/<algorithm>/<hex>/link                  every digest that it ever pointed at
 //     stowage/
+//       store-id                                                     ties the folder to its database
 //       uploads/<id>                                                 bytes of an open upload, and files being written
+//       aside/<hex>                                                  a blob that moves to a colder tier, for a moment
+//
+// registry:2 passes over the files that are ours; maintenance/link-tree.ts says what each is for.
 //
 // Uploads lie below the same root as the blobs: a rename within one file system is what makes a commit atomic.
 import { algorithmOf, type Digest, encodedOf } from '#oci/digest.ts'
@@ -22,6 +29,7 @@ export const BLOBS_FOLDER = `${REGISTRY_FOLDER}/blobs`
 export const SHA256_FOLDER = `${BLOBS_FOLDER}/sha256`
 export const REPOSITORIES_FOLDER = `${REGISTRY_FOLDER}/repositories`
 export const UPLOADS_FOLDER = 'stowage/uploads'
+export const ASIDE_FOLDER = 'stowage/aside'
 
 const UPLOAD_ID = /^[a-zA-Z0-9_-]{1,64}$/
 const SHARD = /^[0-9a-f]{2}$/
@@ -54,6 +62,16 @@ export function isShard(name: string): boolean {
 /** True for the name of a blob's folder inside that shard. */
 export function isBlobFolder(name: string, shard: string): boolean {
   return SHA256_HEX.test(name) && name.startsWith(shard)
+}
+
+/** Where a blob waits until it is sure that the other tier has it. */
+export function asidePath(digest: Digest): string {
+  return `${ASIDE_FOLDER}/${encodedOf(digest)}`
+}
+
+/** True for the name of such a file. */
+export function isAsideName(name: string): boolean {
+  return SHA256_HEX.test(name)
 }
 
 export function isUploadId(text: string): boolean {

@@ -21,11 +21,13 @@ export interface LinkAnswer {
 // making the folder.
 Error.stackTraceLimit = 0
 
+const NEW_FILE = { flag: 'wx' } as const
 const IN_THE_WAY = new Set(['ENOTDIR', 'EISDIR', 'EEXIST', 'ELOOP'])
 
+/** A text that is there is replaced whole: an end in between must not take a good one with it. */
 function write(path: string, text: string): void {
   try {
-    fs.writeFileSync(path, text)
+    writeOrReplace(path, text)
   } catch (error) {
     const code = codeOf(error)
     if (code !== 'ENOENT') {
@@ -33,6 +35,22 @@ function write(path: string, text: string): void {
       clearWay(path)
     }
     writeInNewFolder(path, text)
+  }
+}
+
+function writeOrReplace(path: string, text: string): void {
+  try {
+    fs.writeFileSync(path, text, NEW_FILE)
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error
+    const next = `${path}.next`
+    fs.writeFileSync(next, text)
+    try {
+      fs.renameSync(next, path)
+    } catch (failure) {
+      fs.rmSync(next, { force: true })
+      throw failure
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // Link files in memory, as a tree of folders.
 import { checkKeyPath, keyBytes } from '#blobs/key-path.ts'
-import type { Batching, KeyChange, KeyEntry, KeyStore } from '#blobs/keys.ts'
+import type { Batching, Durable, KeyChange, KeyEntry, KeyStore, Linked, Scanning } from '#blobs/keys.ts'
 import type { MemoryBudget } from '#blobs/memory-budget.ts'
 
 interface Key {
@@ -13,7 +13,7 @@ interface Key {
 type Folder = Map<string, Node>
 type Node = Key | Folder
 
-export class MemoryKeys implements KeyStore, Batching {
+export class MemoryKeys implements KeyStore, Batching, Durable, Linked, Scanning {
   readonly #budget: MemoryBudget
   readonly #now: () => number
   readonly #root: Folder = new Map()
@@ -58,6 +58,10 @@ export class MemoryKeys implements KeyStore, Batching {
       await (text === undefined ? this.remove(path) : this.put(path, text))
   }
 
+  async sync(path: string): Promise<void> {
+    if (!this.#key(path)) throw new Error(`there is nothing to make durable: ${path}`)
+  }
+
   async close(): Promise<void> {}
 
   async *list(path: string): AsyncGenerator<KeyEntry> {
@@ -66,8 +70,17 @@ export class MemoryKeys implements KeyStore, Batching {
     for (const [name, node] of folder) yield { name, directory: node instanceof Map }
   }
 
+  async *scan(folder: string): AsyncGenerator<{ readonly path: string; readonly size: number }> {
+    const node = this.#find(folder)
+    if (node instanceof Map) yield* filesBelow(folder, node)
+  }
+
   async modifiedAt(path: string): Promise<number | undefined> {
     return this.#key(path)?.modifiedAt
+  }
+
+  async real(path: string): Promise<string | undefined> {
+    return this.#find(path) instanceof Map ? path : undefined
   }
 
   #key(path: string): Key | undefined {
@@ -90,6 +103,13 @@ export class MemoryKeys implements KeyStore, Batching {
       folder = node
     }
     return folder
+  }
+}
+
+function* filesBelow(path: string, folder: Folder): Generator<{ path: string; size: number }> {
+  for (const [name, node] of [...folder].sort(([one], [other]) => (one < other ? -1 : 1))) {
+    if (node instanceof Map) yield* filesBelow(`${path}/${name}`, node)
+    else yield { path: `${path}/${name}`, size: Buffer.byteLength(node.text) }
   }
 }
 

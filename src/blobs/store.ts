@@ -28,7 +28,8 @@ export interface BlobReader {
 
 export interface BlobStore {
   stat(digest: Digest): Promise<BlobStat | undefined>
-  open(digest: Digest): Promise<BlobReader | undefined>
+  /** `partly`: only ranges will be asked for. A store that has to fetch them then does not begin with the whole. */
+  open(digest: Digest, partly?: boolean): Promise<BlobReader | undefined>
   /** The whole blob when it is at most maxBytes, which the caller bounds; undefined when absent or larger. */
   read(digest: Digest, maxBytes: number): Promise<Buffer | undefined>
   /**
@@ -63,9 +64,11 @@ export interface UploadStore {
   size(id: string): Promise<number | undefined>
   /**
    * Opens at an offset and drops what stands behind it; offset 0 creates, at the latest when the writer is closed.
+   * `expected`: the whole blob of that digest comes now, at offset 0, and is committed to it or discarded by this process. A
+   * store may then write it to its place at once, and need not show it as an upload, nor keep it when it breaks off.
    * @throws OciError UPLOAD_OUT_OF_ORDER when fewer bytes than offset are there
    */
-  append(id: string, offset: number): Promise<UploadWriter>
+  append(id: string, offset: number, expected?: Digest): Promise<UploadWriter>
   /** The bytes so far, for hashing them again after a restart. */
   openUpload(id: string): Promise<BlobReader | undefined>
   /**
@@ -88,4 +91,44 @@ export type BlobStorage = BlobStore & UploadStore
 export interface Listing {
   /** Every blob of the store, in no order. Junk beside them is passed over. */
   blobs(): AsyncIterable<{ readonly digest: Digest; readonly size: number; readonly modifiedAt: number }>
+}
+
+export function isListing<T extends object>(store: T): store is T & Listing {
+  return 'blobs' in store
+}
+
+/** Extra power: addresses by which anybody can get bytes from where they lie, past us. */
+export interface Redirecting {
+  /** Of a blob that is there; good for so many seconds. */
+  urlFor(digest: Digest, expiresInSec: number): Promise<URL>
+}
+
+export function isRedirecting(store: object): store is Redirecting {
+  return 'urlFor' in store
+}
+
+/** Extra power: two places for a blob, of which the second costs less to keep and more to read. */
+export interface Tiering {
+  /** Blobs that have a copy in the first place, in no order. */
+  hotBlobs(): ReturnType<Listing['blobs']>
+  /** Blobs that have one in the second. */
+  coldBlobs(): ReturnType<Listing['blobs']>
+  /** Leaves the blob in the second place alone. False when it was not in the first, or has to stay there. */
+  demote(digest: Digest): Promise<boolean>
+  /** Gives it a copy in the first. False when it is nowhere. */
+  promote(digest: Digest): Promise<boolean>
+}
+
+export function isTiering(store: object): store is Tiering {
+  return 'demote' in store
+}
+
+/** Extra power: what a death left that has no id of an upload. */
+export interface Sweeping {
+  /** Removes what was begun before a time, milliseconds since 1970; resolves to how much there was. */
+  sweep(before: number): Promise<number>
+}
+
+export function isSweeping(store: object): store is Sweeping {
+  return 'sweep' in store
 }
