@@ -11,8 +11,8 @@ import {
   type RequestFacts,
   sillyAuthentication,
 } from '#access/authenticate.ts'
-import { AUTHORIZATION_CHARS_MAX, parseBasic } from '#access/basic-credentials.ts'
-import { Htpasswd, setHtpasswdUser } from '#access/htpasswd.ts'
+import { AUTHORIZATION_CHARS_MAX, parseBasic } from '#access/passwords/basic-credentials.ts'
+import { Htpasswd, setHtpasswdUser } from '#access/passwords/htpasswd.ts'
 import type { Access } from '#identity/action.ts'
 import { basicChallenge, bearerChallenge } from '#identity/challenge.ts'
 import { formatScopes } from '#identity/scope.ts'
@@ -26,7 +26,7 @@ const file = join(folder, 'htpasswd')
 await setHtpasswdUser(file, 'ann', 'p:w ä')
 const htpasswd = await Htpasswd.open({ file, log: silentLog(), onCreated: () => {} })
 
-const facts: RequestFacts = { host: 'registry.example', scheme: 'https' }
+const facts: RequestFacts = { host: 'registry.example', scheme: 'https', remote: '127.0.0.1' }
 const access: Access[] = [
   { type: 'repository', name: parseRepositoryName('team/app'), actions: ['pull', 'push'] },
   { type: 'repository', name: parseRepositoryName('base'), actions: ['pull'] },

@@ -8,6 +8,14 @@ export interface Caller {
   /** Address of the client, undefined for work of our own. */
   readonly remote?: string | undefined
   readonly userAgent?: string | undefined
+  readonly method?: string | undefined
+  /** Scheme and authority by which the client named us; asked for only where it is recorded. */
+  readonly origin?: (() => string) | undefined
+}
+
+/** Whether no request asked for it. */
+export function isOwnWork({ remote }: Caller): boolean {
+  return remote === undefined
 }
 
 /** Work that no request asked for: adoption, sweeping. */

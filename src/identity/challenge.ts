@@ -5,10 +5,18 @@ export function basicChallenge(realm: string): string {
   return `Basic realm=${quotedString(realm)}`
 }
 
+/** Why a token did not do (RFC 6750 section 3.1). */
+export type TokenFault = 'invalid_token' | 'insufficient_scope'
+
 /** A token of the token server at `realm`. The scope is left out where any identity will do. */
-export function bearerChallenge(realm: string, service: string, scope: string): string {
-  const challenge = `Bearer realm=${quotedString(realm)},service=${quotedString(service)}`
-  return scope === '' ? challenge : `${challenge},scope=${quotedString(scope)}`
+export function bearerChallenge(realm: string, service: string, scope: string, fault?: TokenFault): string {
+  const parameters = [
+    `realm=${quotedString(realm)}`,
+    `service=${quotedString(service)}`,
+    ...(scope === '' ? [] : [`scope=${quotedString(scope)}`]),
+    ...(fault === undefined ? [] : [`error=${quotedString(fault)}`]),
+  ]
+  return `Bearer ${parameters.join()}`
 }
 
 /**

@@ -17,15 +17,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import bcrypt from 'bcrypt'
-import { verifyPassword } from '#access/bcrypt.ts'
+import { verifyPassword } from '#access/passwords/bcrypt.ts'
+import { Htpasswd, RELOAD_CHECK_MS, setHtpasswdUser } from '#access/passwords/htpasswd.ts'
 import {
-  BCRYPT_CONCURRENT_MAX,
-  BCRYPT_WAITING_MAX,
-  Htpasswd,
+  HASHES_CONCURRENT_MAX,
+  HASHES_WAITING_MAX,
   PASSED_CACHE_MS,
-  RELOAD_CHECK_MS,
-  setHtpasswdUser,
-} from '#access/htpasswd.ts'
+} from '#access/passwords/password-checks.ts'
 import { OciError } from '#oci/errors.ts'
 import type { Log, LogFields } from '#telemetry/log.ts'
 
@@ -143,6 +141,13 @@ for (const [what, content] of [
     await assert.rejects(opening, new RegExp(`${file} line 2`))
   })
 
+test('the start fails on a folder in place of the file, and names it', async () => {
+  const opening = Htpasswd.open({ file: import.meta.dirname, log: listLog([]), onCreated: () => {} })
+  await assert.rejects(opening, {
+    message: /passwords is a folder: auth\.htpasswd\.path/,
+  })
+})
+
 test('a change of the file counts within a second, also for somebody who was let in before', async (t) => {
   const { file, htpasswd, later } = await opened(t, quick('a', 'pw') + quick('b', 'pw'))
   assert.equal(await htpasswd.check('a', 'pw'), true)
@@ -238,7 +243,7 @@ test('connections that bring one password at once share one verification', async
 
 test('a flood of guesses is bounded: the rest is told to come back', async (t) => {
   const { htpasswd } = await opened(t, quick('a', 'pw'))
-  const room = BCRYPT_CONCURRENT_MAX + BCRYPT_WAITING_MAX
+  const room = HASHES_CONCURRENT_MAX + HASHES_WAITING_MAX
   const guesses = Array.from({ length: room + 10 }, (_, n) => htpasswd.check('a', `guess ${n}`))
   const results = await Promise.allSettled(guesses)
   const refused = results.filter(({ status }) => status === 'rejected')

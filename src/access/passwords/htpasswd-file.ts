@@ -1,7 +1,7 @@
 // Reads the htpasswd file.
 import type { BigIntStats } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { costOf } from '#access/bcrypt.ts'
+import { costOf } from '#access/passwords/bcrypt.ts'
 
 export const HTPASSWD_BYTES_MAX = 4 * 1024 * 1024
 /** A hash that costs more would hold a thread for minutes; 2^16 rounds take seconds. */
@@ -37,7 +37,10 @@ export function versionOf({ ino, size, mtimeNs, ctimeNs }: BigIntStats): string 
 
 /** @throws when the file is larger than HTPASSWD_BYTES_MAX, or grows while it is read */
 export async function readBounded(handle: FileHandle, file: string): Promise<string> {
-  const { size } = await handle.stat()
+  const found = await handle.stat()
+  // Debian's configuration of docker-registry names one.
+  if (found.isDirectory()) throw new Error(`${file} is a folder: auth.htpasswd.path names a file`)
+  const { size } = found
   if (size > HTPASSWD_BYTES_MAX)
     throw new Error(`${file} has ${size} bytes: at most ${HTPASSWD_BYTES_MAX} are read`)
   const buffer = Buffer.alloc(size + 1)

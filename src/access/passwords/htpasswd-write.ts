@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, realpath, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { hashPassword } from '#access/bcrypt.ts'
-import { readBounded } from '#access/htpasswd-file.ts'
+import { hashPassword } from '#access/passwords/bcrypt.ts'
+import { readBounded } from '#access/passwords/htpasswd-file.ts'
 
 /** For hashes that we make. The reasons stand in docs/decisions/0005-password-hashing.md. */
 export const BCRYPT_COST = 10

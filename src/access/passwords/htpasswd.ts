@@ -1,22 +1,16 @@
 // Users and passwords out of an htpasswd file, which is read again when it changes. bcrypt only, as registry:2.
-import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { stat } from 'node:fs/promises'
-import { costOf, verifyPassword } from '#access/bcrypt.ts'
-import { BoundedWork } from '#access/bounded-work.ts'
-import { type HtpasswdContent, readHtpasswd, versionOf } from '#access/htpasswd-file.ts'
-import { BCRYPT_COST, createHtpasswd } from '#access/htpasswd-write.ts'
+import { costOf, verifyPassword } from '#access/passwords/bcrypt.ts'
+import { type HtpasswdContent, readHtpasswd, versionOf } from '#access/passwords/htpasswd-file.ts'
+import { BCRYPT_COST, createHtpasswd } from '#access/passwords/htpasswd-write.ts'
+import { PasswordChecks } from '#access/passwords/password-checks.ts'
 import type { Log } from '#telemetry/log.ts'
 
-export { setHtpasswdUser } from '#access/htpasswd-write.ts'
+export { setHtpasswdUser } from '#access/passwords/htpasswd-write.ts'
 
 /** How often at most the file is looked at. */
 export const RELOAD_CHECK_MS = 1000
-/** bcrypt works in the thread pool that also serves the disk; the other threads stay free for it. */
-export const BCRYPT_CONCURRENT_MAX = 2
-export const BCRYPT_WAITING_MAX = 64
-/** A client sends its password with every request; bcrypt on each would cost more than the registry itself. */
-export const PASSED_CACHE_MS = 60_000
-export const PASSED_CACHE_ENTRIES_MAX = 1024
 /** The user of a file that we make ourselves, registry:2's own. */
 export const FIRST_USER = 'docker'
 const FIRST_PASSWORD_BYTES = 24
@@ -36,22 +30,11 @@ export interface HtpasswdOptions {
   readonly verify?: (password: string, hashed: string) => Promise<boolean>
 }
 
-interface Passed {
-  /** The hash that it was checked against: another one in the file makes this worthless. */
-  readonly hashed: string
-  readonly until: number
-}
-
 export class Htpasswd {
   readonly #file: string
   readonly #log: Log
   readonly #now: () => number
-  readonly #verify: (password: string, hashed: string) => Promise<boolean>
-  readonly #work = new BoundedWork(BCRYPT_CONCURRENT_MAX, BCRYPT_WAITING_MAX)
-  /** Makes what the cache remembers useless outside this process. As bytes it would cost each check eight times as much. */
-  readonly #key = createSecretKey(randomBytes(32))
-  readonly #passed = new Map<string, Passed>()
-  readonly #pending = new Map<string, Promise<boolean>>()
+  readonly #checks: PasswordChecks
   #content: HtpasswdContent
   #decoy: string
   #checkedAt: number
@@ -65,7 +48,7 @@ export class Htpasswd {
     this.#file = options.file
     this.#log = options.log
     this.#now = options.now ?? (() => performance.now())
-    this.#verify = options.verify ?? verifyPassword
+    this.#checks = new PasswordChecks({ now: this.#now, verify: options.verify ?? verifyPassword })
     this.#content = content
     this.#decoy = decoyFor(content)
     this.#seenVersion = content.version
@@ -91,23 +74,9 @@ export class Htpasswd {
   async check(user: string, password: string): Promise<boolean> {
     await this.#lookAgain()
     const hashed = this.#content.hashes.get(user)
-    const key = createHmac('sha256', this.#key).update(`${user}:${password}`).digest('base64')
-    const passed = this.#passed.get(key)
-    if (passed) {
-      if (passed.hashed === hashed && this.#now() < passed.until) return true
-      this.#passed.delete(key)
-    }
-    // Clients open several connections at once: one check answers for all of them.
-    const work = `${key} ${hashed}`
-    const pending = this.#pending.get(work)
-    if (pending) return pending
-    const checking = this.#checkAgainst(user, password, hashed, key)
-    this.#pending.set(work, checking)
-    try {
-      return await checking
-    } finally {
-      this.#pending.delete(work)
-    }
+    if (!(await this.#checks.check(user, password, hashed, this.#decoy))) return false
+    // The entry may have changed while this waited: then the password was right for one that is no longer in force.
+    return hashed !== undefined && this.#content.hashes.get(user) === hashed
   }
 
   /** Reads the file now, whether or not it seems to have changed. A broken one changes nothing. */
@@ -123,25 +92,6 @@ export class Htpasswd {
     } catch (error) {
       this.#complain(error)
     }
-  }
-
-  async #checkAgainst(
-    user: string,
-    password: string,
-    hashed: string | undefined,
-    key: string,
-  ): Promise<boolean> {
-    const matches = await this.#work.run(() => this.#verify(password, hashed ?? this.#decoy))
-    // The entry may have changed while this waited: then the password was right for one that is no longer in force.
-    if (!matches || hashed === undefined || this.#content.hashes.get(user) !== hashed) return false
-    this.#remember(key, { hashed, until: this.#now() + PASSED_CACHE_MS })
-    return true
-  }
-
-  #remember(key: string, passed: Passed): void {
-    const oldest = this.#passed.keys().next().value
-    if (this.#passed.size >= PASSED_CACHE_ENTRIES_MAX && oldest !== undefined) this.#passed.delete(oldest)
-    this.#passed.set(key, passed)
   }
 
   async #lookAgain(): Promise<void> {

@@ -22,6 +22,11 @@ export function parseBasic(authorization: string): Credentials | undefined {
   if (!isUtf8(bytes)) return undefined
   const text = bytes.toString('utf8')
   const colon = text.indexOf(':')
-  if (colon < 1 || CONTROL.test(text)) return undefined
+  if (colon < 1 || hasControls(text)) return undefined
   return { user: text.slice(0, colon), password: text.slice(colon + 1) }
+}
+
+/** What no name and no password may hold. */
+export function hasControls(text: string): boolean {
+  return CONTROL.test(text)
 }
