@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict'
+import { hostname } from 'node:os'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Db, Transaction, TransactionOptions } from '#db/db.ts'
-import { type EventRecord, eventCursor } from '#db/events.ts'
-import { openSqlite } from '#db/sqlite.ts'
+import { claimEventCursor, eventCursor, setEventCursor } from '#db/event-cursors.ts'
+import { type EventRecord, insertEvent, newestEventId } from '#db/events.ts'
 import { Dispatcher, type Subscriber } from '#events/dispatch.ts'
-import { recordEvent } from '#events/record.ts'
+import { READ_KINDS } from '#events/kinds.ts'
+import { eventOf, recordEvent } from '#events/record.ts'
 import { internalCaller } from '#identity/caller.ts'
 import { silentLog } from '#telemetry/log.ts'
+import { openFacts } from '../../test/processes/test-database.ts'
 
 let db: Db
 before(async () => {
-  db = await openSqlite()
+  db = await openFacts()
 })
 after(() => db.close())
 
@@ -62,7 +65,8 @@ class Witness implements Subscriber {
 class CrashingOnce implements Db {
   readonly engine = 'sqlite'
   readonly #db: Db
-  #crashed = false
+  /** The first takes the lease, the second moves the cursor. */
+  #transactions = 0
 
   constructor(inner: Db) {
     this.#db = inner
@@ -74,8 +78,8 @@ class CrashingOnce implements Db {
   readonly first: Db['first'] = (query, parameters) => this.#db.first(query, parameters)
   readonly run: Db['run'] = (query, parameters) => this.#db.run(query, parameters)
   transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T> {
-    if (this.#crashed) return this.#db.transaction(work, options)
-    this.#crashed = true
+    this.#transactions += 1
+    if (this.#transactions !== 2) return this.#db.transaction(work, options)
     return Promise.reject(new Error('crash'))
   }
   async close(): Promise<void> {}
@@ -102,6 +106,51 @@ test('a subscriber sees every event in order, once, and a new one goes on where 
   const later = new Witness()
   await new Dispatcher(db, later, silentLog()).drain()
   assert.deepEqual(later.seen, [])
+})
+
+/** Pulls of every kind. */
+async function pulls(count: number): Promise<void> {
+  await db.transaction(async (tx) => {
+    for (let index = 0; index < count; index++) {
+      for (const kind of READ_KINDS)
+        await insertEvent(tx, eventOf(kind, { repository: name }, internalCaller('test'), 1))
+    }
+  })
+}
+
+test('a subscriber to writes is not shown pulls, which count as seen', async () => {
+  const witness = Object.assign(new Witness(), { writesOnly: true })
+  const dispatcher = new Dispatcher(db, witness, silentLog())
+  await dispatcher.drain()
+  const before = witness.batches
+  await pulls(600)
+  assert.equal(await dispatcher.lag(), 0)
+  await dispatcher.drain()
+  assert.equal(witness.batches, before, 'no batch was made of pulls alone')
+  assert.equal(await eventCursor(db, name), await newestEventId(db), 'so that they can be pruned')
+  const first = await happen(2)
+  await pulls(1)
+  const second = await happen(600)
+  assert.equal(await dispatcher.lag(), 602)
+  await dispatcher.drain()
+  assert.deepEqual(witness.seen, [...first, ...second])
+  assert.equal(dispatcher.position, await newestEventId(db))
+})
+
+test('a long backlog lets others have their turn between the batches', async () => {
+  await happen(2_500)
+  const handled: number[] = []
+  let turns = 0
+  const subscriber: Subscriber = {
+    name,
+    handle: async () => void handled.push(turns),
+  }
+  const turn = setInterval(() => {
+    turns += 1
+  }, 0)
+  await new Dispatcher(db, subscriber, silentLog()).drain()
+  clearInterval(turn)
+  assert.ok(new Set(handled).size > 1, `turns at the batches: ${handled}`)
 })
 
 test('more events than a batch holds come in several, in order', async () => {
@@ -148,6 +197,54 @@ test('a subscriber that fails sees the same events again after a pause, and noth
   assert.deepEqual(witness.seen, tags)
   assert.ok(performance.now() - start >= 900, 'it was given time to recover')
   await dispatcher.close()
+})
+
+/** As another process would, whose number is that of a program that runs. */
+const takenFor = (ms: number) =>
+  db.transaction((tx) =>
+    claimEventCursor(tx, { name, holder: `${hostname()}/${process.ppid}/x`, forMs: ms, isGone: () => false }),
+  )
+
+describe('while another process holds the lease', () => {
+  test('nothing is delivered here; a drain waits, and goes on when the lease has run out', async () => {
+    await takenFor(300)
+    const [witness, closing] = [new Witness(), new Witness()]
+    const dispatcher = new Dispatcher(db, witness, silentLog())
+    const tags = await happen(3)
+    dispatcher.wake()
+    await new Dispatcher(db, closing, silentLog()).close()
+    await wait(100)
+    assert.deepEqual([witness.seen, closing.seen], [[], []])
+    await dispatcher.drain()
+    assert.deepEqual(witness.seen, tags)
+    await dispatcher.close()
+    assert.notEqual(await takenFor(1), undefined, 'a close gives the lease back')
+  })
+
+  test('a drain ends when the other one has delivered', async () => {
+    await takenFor(30_000)
+    await happen(3)
+    const newest = await newestEventId(db)
+    const witness = new Witness()
+    const drained = new Dispatcher(db, witness, silentLog()).drain()
+    await wait(50)
+    await db.transaction((tx) => setEventCursor(tx, name, newest))
+    await drained
+    assert.deepEqual(witness.seen, [])
+  })
+
+  test('a cursor that is set meanwhile is where the delivery goes on', async () => {
+    const tags = await happen(3)
+    const witness = new Witness()
+    const dispatcher = new Dispatcher(db, witness, silentLog())
+    await dispatcher.drain()
+    await db.transaction((tx) => setEventCursor(tx, name, 0))
+    await happen(1)
+    await dispatcher.drain()
+    assert.deepEqual(witness.seen.slice(0, 3), tags)
+    assert.equal(witness.seen.filter((tag) => tag === tags[1]).length, 2)
+    await dispatcher.close()
+  })
 })
 
 describe('deliveries never overlap', () => {

@@ -8,6 +8,9 @@ export const WRITE_KINDS = [
   'manifest.pushed',
   'manifest.deleted',
   'tag.deleted',
+  'repository.deleted',
+  /** Most of a quota is used since this push. `size` is the bytes that are used now. */
+  'quota.warned',
 ] as const
 
 /** Recorded in batches after the reply; a crash may lose the last few. */

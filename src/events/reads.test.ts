@@ -2,15 +2,19 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Db } from '#db/db.ts'
 import { eventsAfter, newestEventId } from '#db/events.ts'
-import { openSqlite } from '#db/sqlite.ts'
+import { findPulls } from '#db/pulls.ts'
+import { ensureRepository } from '#db/repositories.ts'
 import { ReadRecorder } from '#events/reads.ts'
 import type { Caller } from '#identity/caller.ts'
 import { digestOf } from '#oci/digest.ts'
 import { silentLog } from '#telemetry/log.ts'
+import { openFacts } from '../../test/processes/test-database.ts'
 
 const CALLER: Caller = {
   principal: { kind: 'user', name: 'ann' },
   requestId: 'r1',
+  method: 'GET',
+  origin: () => 'https://registry.example.com',
   remote: '203.0.113.9',
   userAgent: 'containerd/2',
 }
@@ -18,7 +22,7 @@ const FACT = { repository: 'app', digest: digestOf('x'), size: 7, durationMs: 1.
 
 let db: Db
 before(async () => {
-  db = await openSqlite()
+  db = await openFacts()
 })
 after(() => db.close())
 
@@ -34,6 +38,7 @@ test('a pull is recorded with who, what, from where, how much and how long', asy
       ...{ id: 0, at: 1_234, kind: 'manifest.pulled', repository: 'app', digest: digestOf('x'), tag: 'v1' },
       ...{ mediaType: 'a/b', size: 7, fromRepository: null, actor: 'ann', remote: '203.0.113.9' },
       ...{ userAgent: 'containerd/2', requestId: 'r1', durationMs: 1.5 },
+      ...{ method: 'GET', origin: 'https://registry.example.com' },
     },
   )
   await reads.close()
@@ -56,6 +61,20 @@ test('pulls wait in memory, are written in order by a flush, and the rest by the
   assert.equal(reads.dropped, 0)
 })
 
+test('the last pull of a manifest and of a tag is kept beside the events', async () => {
+  await db.transaction((tx) => ensureRepository(tx, 'app', 1))
+  let at = 0
+  const reads = new ReadRecorder(db, silentLog(), () => ++at)
+  const before = (await findPulls(db, 'app', FACT.digest))?.count ?? 0
+  reads.add('manifest.pulled', { ...FACT, tag: 'stable' }, CALLER)
+  reads.add('manifest.pulled', FACT, CALLER)
+  reads.add('blob.pulled', FACT, CALLER)
+  await reads.flush()
+  assert.deepEqual({ ...(await findPulls(db, 'app', FACT.digest)) }, { at: 2, count: before + 2 })
+  assert.deepEqual({ ...(await findPulls(db, 'app', 'stable')) }, { at: 1, count: 1 })
+  await reads.close()
+})
+
 test('flushes at once write nothing twice', async () => {
   const start = await newestEventId(db)
   const reads = new ReadRecorder(db, silentLog(), Date.now)
@@ -68,7 +87,7 @@ test('flushes at once write nothing twice', async () => {
 })
 
 test('more than memory may hold is dropped and counted', async () => {
-  const closed = await openSqlite()
+  const closed = await openFacts()
   const reads = new ReadRecorder(closed, silentLog(), Date.now)
   for (let count = 0; count < 50_100; count++) reads.add('blob.pulled', FACT, CALLER)
   assert.equal(reads.dropped, 100)

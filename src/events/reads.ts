@@ -1,7 +1,9 @@
 // Read events: kept in memory and written in batches, so that no pull waits for the database.
 import { setImmediate as yieldToLoop } from 'node:timers/promises'
 import type { Db } from '#db/db.ts'
-import { insertEvent, type NewEvent } from '#db/events.ts'
+import { insertEvents, type NewEvent } from '#db/events.ts'
+import { NO_LOCKS } from '#db/locks.ts'
+import { addPulls, type Pulls } from '#db/pulls.ts'
 import type { Fact, ReadKind } from '#events/kinds.ts'
 import { eventOf } from '#events/record.ts'
 import type { Caller } from '#identity/caller.ts'
@@ -65,9 +67,10 @@ export class ReadRecorder {
       try {
         await this.#db.transaction(
           async (tx) => {
-            for (const event of batch) await insertEvent(tx, event)
+            await insertEvents(tx, batch)
+            for (const pulls of pullsIn(batch)) await addPulls(tx, pulls)
           },
-          { durable: false },
+          { durable: false, locks: NO_LOCKS },
         )
       } catch (error) {
         this.#drop(batch.length)
@@ -82,4 +85,22 @@ export class ReadRecorder {
     this.#timer = undefined
     await this.flush()
   }
+}
+
+/** Of manifests and of tags, summed up; in one order everywhere, so that two processes cannot wait for each other. */
+function pullsIn(events: readonly NewEvent[]): Pulls[] {
+  const sums = new Map<string, { repository: string; name: string; at: number; count: number }>()
+  for (const { kind, repository, digest, tag, at } of events) {
+    if (kind !== 'manifest.pulled') continue
+    for (const name of [digest, tag]) {
+      if (name === null) continue
+      const key = `${repository} ${name}`
+      const sum = sums.get(key)
+      if (sum) {
+        sum.count += 1
+        sum.at = Math.max(sum.at, at)
+      } else sums.set(key, { repository, name, at, count: 1 })
+    }
+  }
+  return [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sum]) => sum)
 }

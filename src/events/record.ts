@@ -20,6 +20,8 @@ export function eventOf(kind: WriteKind | ReadKind, fact: Fact, caller: Caller, 
     userAgent: caller.userAgent ?? null,
     requestId: caller.requestId,
     durationMs: fact.durationMs ?? null,
+    method: caller.method ?? null,
+    origin: caller.origin?.() ?? null,
   }
 }
 

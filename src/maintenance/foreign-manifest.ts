@@ -1,6 +1,7 @@
 // What a manifest says that another program accepted: read leniently, since it is served already and must go on being so.
 import type { NewManifest } from '#db/manifests.ts'
 import { type Digest, isDigest } from '#oci/digest.ts'
+import { Findings } from '#oci/findings.ts'
 import { type ParsedManifest, parseManifest } from '#oci/manifest.ts'
 import {
   DOCKER_SCHEMA1,
@@ -9,21 +10,27 @@ import {
   OCI_MANIFEST,
   OCTET_STREAM,
 } from '#oci/media-types.ts'
+import { isMediaType, isObject, readAnnotations, readDescriptor } from '#oci/parse-descriptor.ts'
 
 export interface ForeignFacts {
+  /** Whether the bytes themselves say what they are. */
+  readonly tellsType: boolean
   readonly row: Pick<NewManifest, 'mediaType' | 'artifactType' | 'subject' | 'annotations'>
   readonly blobs: readonly Digest[]
   readonly children: readonly Digest[]
 }
 
-export function factsOfForeign(bytes: Buffer): ForeignFacts {
+/** `told` is the media type that stands beside the bytes; it counts where they do not say it themselves. */
+export function factsOfForeign(bytes: Buffer, told?: string): ForeignFacts {
   const document = objectOf(bytes)
-  const mediaType = mediaTypeOf(document)
+  const own = document['mediaType']
+  const tellsType = typeof own === 'string' && isMediaType(own)
+  const mediaType = tellsType ? own : told !== undefined && isMediaType(told) ? told : typeByShape(document)
   const { manifest } = parseManifest(bytes, mediaType)
-  return manifest ? strictFacts(manifest) : lenientFacts(document, mediaType)
+  return { tellsType, ...(manifest ? strictFacts(manifest) : lenientFacts(document, mediaType)) }
 }
 
-function strictFacts(manifest: ParsedManifest): ForeignFacts {
+function strictFacts(manifest: ParsedManifest): Omit<ForeignFacts, 'tellsType'> {
   const { mediaType, subject, config, layers, manifests } = manifest
   return {
     row: {
@@ -37,16 +44,39 @@ function strictFacts(manifest: ParsedManifest): ForeignFacts {
   }
 }
 
-/** Our rules find fault with it: the digests that can be read are what keeps its content from looking unused. */
-function lenientFacts(document: Readonly<Record<string, unknown>>, mediaType: string): ForeignFacts {
+/**
+ * Our rules find fault with it: the digests that can be read are what keeps its content from looking unused. A subject that is
+ * sound counts all the same: the specification wants every manifest with one listed, whoever took it before us.
+ */
+function lenientFacts(
+  document: Readonly<Record<string, unknown>>,
+  mediaType: string,
+): Omit<ForeignFacts, 'tellsType'> {
+  const unjudged = new Findings()
+  const subject = readDescriptor(document['subject'], '', unjudged)?.digest ?? null
+  const annotations = readAnnotations(document['annotations'], '', unjudged) ?? {}
   return {
-    row: { mediaType, artifactType: null, subject: null, annotations: null },
+    row: {
+      mediaType,
+      artifactType: subject && (textIn(document['artifactType']) ?? configType(document)),
+      subject,
+      annotations: subject && JSON.stringify(annotations),
+    },
     blobs: [
       ...digestsIn([document['config'], ...listOf(document['layers'])], 'digest'),
       ...digestsIn(listOf(document['fsLayers']), 'blobSum'),
     ],
     children: digestsIn(listOf(document['manifests']), 'digest'),
   }
+}
+
+/** What stands for the artifact type of an image that names none. */
+function configType({ config }: Readonly<Record<string, unknown>>): string | null {
+  return isObject(config) ? (textIn(config['mediaType']) ?? null) : null
+}
+
+function textIn(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
 }
 
 function digestsIn(values: readonly unknown[], member: 'digest' | 'blobSum'): Digest[] {
@@ -61,18 +91,15 @@ function listOf(value: unknown): readonly unknown[] {
 function objectOf(bytes: Buffer): Readonly<Record<string, unknown>> {
   try {
     const document: unknown = JSON.parse(bytes.toString('utf8'))
-    return typeof document === 'object' && document !== null && !Array.isArray(document)
-      ? (document as Record<string, unknown>)
-      : {}
+    return isObject(document) ? document : {}
   } catch {
     return {}
   }
 }
 
 /** registry:2 keeps no media type beside the bytes: it reads it out of them, and so do we. */
-function mediaTypeOf(document: Readonly<Record<string, unknown>>): string {
-  const { mediaType, schemaVersion } = document
-  if (typeof mediaType === 'string' && mediaType !== '') return mediaType
+function typeByShape(document: Readonly<Record<string, unknown>>): string {
+  const { schemaVersion } = document
   if (schemaVersion === 1) return 'signatures' in document ? DOCKER_SCHEMA1_SIGNED : DOCKER_SCHEMA1
   if ('manifests' in document) return OCI_INDEX
   return schemaVersion === 2 ? OCI_MANIFEST : OCTET_STREAM

@@ -7,7 +7,7 @@ import { eventsAfter, newestEventId } from '#db/events.ts'
 import { deleteManifest, findManifest } from '#db/manifests.ts'
 import { findRepository } from '#db/repositories.ts'
 import { deleteTag } from '#db/tags.ts'
-import { linkTree, standInMark } from '#maintenance/link-tree.ts'
+import { linkTree, mediaTypeMark, standInMark } from '#maintenance/link-tree.ts'
 import { APP, TAG, TreeUnderTest } from '#maintenance/tree-under-test.ts'
 import { type Digest, digestOf } from '#oci/digest.ts'
 
@@ -26,7 +26,7 @@ async function mirror(when: 'running' | 'at a start' = 'running'): Promise<void>
   const { db, storage } = tree
   const startedAfter = when === 'running' ? 0 : await newestEventId(db)
   const subscriber = linkTree({ db, storage, keys: storage.keys, startedAfter })
-  await subscriber.handle(await eventsAfter(db, 0, 1000))
+  await subscriber.handle(await eventsAfter(db, 0, 1000), () => {})
 }
 
 const current = () => tree.keys.get(tagCurrentLink(APP, TAG))
@@ -64,6 +64,20 @@ describe('while we run', () => {
     await tree.push(OLD, '1.0')
     await mirror()
     assert.equal(await tree.keys.get(`${layersFolder(APP)}/.keep`), '')
+  })
+
+  test('a media type that registry:2 does not know is kept beside the link', async () => {
+    const digest = await tree.push(OLD, '1.0')
+    await mirror()
+    assert.equal(await tree.keys.get(mediaTypeMark(APP, digest)), undefined)
+    await tree.db.transaction((tx) =>
+      tx.kysely.updateTable('manifests').set({ media_type: 'application/x.own' }).execute(),
+    )
+    await mirror()
+    assert.equal(await tree.keys.get(mediaTypeMark(APP, digest)), 'application/x.own')
+    await remove(digest)
+    await mirror()
+    assert.equal(await tree.keys.get(mediaTypeMark(APP, digest)), undefined)
   })
 
   test('a manifest that was pushed by sha512 gets a sha256 link that stands in, and loses it with itself', async () => {

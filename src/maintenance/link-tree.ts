@@ -7,6 +7,7 @@ import type { Batching, KeyChange, KeyStore } from '#blobs/keys.ts'
 import {
   layerLink,
   layersFolder,
+  manifestsFolder,
   revisionLink,
   tagCurrentLink,
   tagFolder,
@@ -16,10 +17,12 @@ import type { BlobStorage } from '#blobs/store.ts'
 import { blobAliases, findBlob, findRepositoryBlob } from '#db/blobs.ts'
 import type { Db } from '#db/db.ts'
 import type { EventRecord } from '#db/events.ts'
-import { findManifest, findTaggedManifest } from '#db/manifests.ts'
+import { findManifest, findTaggedManifest, type ManifestRecord } from '#db/manifests.ts'
+import { findRepository } from '#db/repositories.ts'
 import { holdsBlobs, wasTagPushed } from '#db/tree.ts'
 import type { Subscriber } from '#events/dispatch.ts'
 import { type Digest, isDigest } from '#oci/digest.ts'
+import { MANIFEST_MEDIA_TYPES } from '#oci/media-types.ts'
 import { isRepositoryName, isTag, type RepositoryName, type Tag } from '#oci/reference.ts'
 
 export const LINK_TREE = 'link-tree'
@@ -36,7 +39,7 @@ export interface LinkTreeOptions {
 
 /** One thing that a batch of events touched. */
 interface Touched {
-  readonly kind: 'tag' | 'manifest' | 'blob'
+  readonly kind: 'tag' | 'manifest' | 'blob' | 'repository'
   readonly repository: RepositoryName
   readonly name: string
   /** The last event of the batch that touched it, and its time in milliseconds since 1970. */
@@ -47,6 +50,7 @@ interface Touched {
 export function linkTree(options: LinkTreeOptions): Subscriber {
   return {
     name: LINK_TREE,
+    writesOnly: true,
     async handle(events) {
       const changes: KeyChange[] = []
       for (const touched of touchedBy(events)) {
@@ -72,14 +76,22 @@ function touchedBy(events: readonly EventRecord[]): Iterable<Touched> {
       if (tag) add('tag', tag)
     }
     if (kind === 'tag.deleted' && tag) add('tag', tag)
+    if (kind === 'repository.deleted') add('repository', '')
   }
   return touched.values()
 }
 
 async function changesFor(db: Db, { kind, repository, name }: Touched): Promise<KeyChange[]> {
+  if (kind === 'repository') return repositoryChanges(db, repository)
   if (kind === 'tag') return isTag(name) ? tagChanges(db, repository, name) : []
   if (!isDigest(name)) return []
   return kind === 'manifest' ? manifestChanges(db, repository, name) : blobChanges(db, repository, name)
+}
+
+/** A repository that was deleted would be listed again by whoever finds its folder. */
+async function repositoryChanges(db: Db, repository: RepositoryName): Promise<KeyChange[]> {
+  if ((await findRepository(db, repository))?.listed) return []
+  return [{ path: manifestsFolder(repository) }, { path: layersFolder(repository) }]
 }
 
 async function tagChanges(db: Db, repository: RepositoryName, tag: Tag): Promise<KeyChange[]> {
@@ -99,22 +111,21 @@ async function manifestChanges(db: Db, repository: RepositoryName, digest: Diges
   const text = blob.digest
   const aliases = await blobAliases(db, blob.id)
   const changes: KeyChange[] = []
-  let heldAs: Digest | undefined
+  let heldAs: ManifestRecord | undefined
   for (const alias of aliases) {
     const path = revisionLink(repository, alias)
-    if (!(await findManifest(db, repository, alias))) {
-      changes.push({ path: folderOf(path) })
-      continue
-    }
-    heldAs = alias
-    changes.push({ path, text })
+    const manifest = await findManifest(db, repository, alias)
+    changes.push(manifest ? { path, text } : { path: folderOf(path) })
+    heldAs ??= manifest
   }
   const path = revisionLink(repository, text)
-  if (await findManifest(db, repository, text)) {
-    changes.push({ path, text })
+  const held = await findManifest(db, repository, text)
+  if (held) {
+    changes.push(...mediaTypeChanges(repository, held), { path, text })
     if (aliases.length > 0) changes.push({ path: standInMark(repository, text) })
   } else if (heldAs) {
-    changes.push({ path: standInMark(repository, text), text: heldAs }, { path, text })
+    const mark = { path: standInMark(repository, text), text: heldAs.digest }
+    changes.push(...mediaTypeChanges(repository, heldAs), mark, { path, text })
   } else {
     return [...changes, { path: folderOf(path) }]
   }
@@ -122,6 +133,13 @@ async function manifestChanges(db: Db, repository: RepositoryName, digest: Diges
   if (!(await holdsBlobs(db, repository)))
     changes.unshift({ path: `${layersFolder(repository)}/.keep`, text: '' })
   return changes
+}
+
+/** registry:2 reads the type out of the bytes. Those of a type that it does not know need not tell it. */
+function mediaTypeChanges(repository: RepositoryName, manifest: ManifestRecord): KeyChange[] {
+  const { mediaType, blobDigest } = manifest
+  if (MANIFEST_MEDIA_TYPES.includes(mediaType)) return []
+  return [{ path: mediaTypeMark(repository, blobDigest), text: mediaType }]
 }
 
 async function blobChanges(db: Db, repository: RepositoryName, digest: Digest): Promise<KeyChange[]> {
@@ -176,6 +194,11 @@ async function areBytesGone(
   if (kind === 'tag') sha256 = (await findTaggedManifest(db, repository, name))?.blobDigest
   else if (isDigest(name)) sha256 = (await findBlob(db, name))?.digest
   return sha256 !== undefined && (await storage.stat(sha256)) === undefined
+}
+
+/** Stands beside the sha256 link of a manifest, and says its media type where the bytes need not. */
+export function mediaTypeMark(repository: RepositoryName, sha256: Digest): string {
+  return `${folderOf(revisionLink(repository, sha256))}/media-type`
 }
 
 /**

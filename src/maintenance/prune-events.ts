@@ -26,9 +26,7 @@ async function prune(registry: Registry, kinds: readonly string[], keepMs: numbe
   for (;;) {
     const step = await registry.db.transaction(
       (tx) => pruneEvents(tx, { kinds, before, limit: EVENTS_PER_STEP }),
-      {
-        durable: false,
-      },
+      { durable: false, mayUseReserve: true },
     )
     pruned += step
     if (step < EVENTS_PER_STEP) return pruned

@@ -9,7 +9,6 @@ import {
   layerLink,
   layersFolder,
   REGISTRY_FOLDER,
-  REPOSITORIES_FOLDER,
   repositoryFolder,
   revisionLink,
   revisionsFolder,
@@ -18,11 +17,11 @@ import {
   tagCurrentLink,
   tagsFolder,
 } from '#blobs/layout.ts'
+import { repositoryFolders } from '#maintenance/repository-walk.ts'
 import { algorithmOf, type Digest, digestFrom, isDigest } from '#oci/digest.ts'
 import { isRepositoryName, isTag, type RepositoryName, type Tag } from '#oci/reference.ts'
 
 const ALGORITHMS = ['sha256', 'sha512'] as const
-const NAME_DEPTH_MAX = 128
 
 export interface TreeBlob {
   readonly digest: Digest
@@ -50,19 +49,14 @@ export class RegistryTree {
   }
 
   async *repositories(): AsyncGenerator<RepositoryName> {
-    const waiting: string[][] = [[]]
-    for (let parts = waiting.pop(); parts; parts = waiting.pop()) {
-      const below: string[] = []
-      let isRepository = false
-      for await (const { name, directory } of this.#keys.list([REPOSITORIES_FOLDER, ...parts].join('/'))) {
-        if (name === '_manifests' || name === '_layers') isRepository = true
-        else if (directory && !name.startsWith('_')) below.push(name)
-      }
-      const name = parts.join('/')
-      if (isRepository && isRepositoryName(name)) yield name
-      if (parts.length < NAME_DEPTH_MAX)
-        for (const next of below.sort().reverse()) waiting.push([...parts, next])
+    const failing = {
+      onUnread(_: string, error: unknown) {
+        throw error
+      },
+      onLoop() {},
     }
+    for await (const { name } of repositoryFolders(this.#keys, failing))
+      if (isRepositoryName(name)) yield name
   }
 
   async *tags(repository: RepositoryName): AsyncGenerator<Tag> {

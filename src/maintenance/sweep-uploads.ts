@@ -1,10 +1,14 @@
 // Drops uploads that nobody continued, and bytes of uploads that have no session.
+import { isSweeping } from '#blobs/store.ts'
 import { findUpload, staleUploads } from '#db/uploads.ts'
 import { OciError } from '#oci/errors.ts'
 import type { Registry } from '#registry/registry.ts'
+import { bytesIdOf, HEARTBEAT_MS, sessionIdOf } from '#registry/upload-claims.ts'
 import { dropUpload } from '#registry/uploads.ts'
 
 const SESSIONS_PER_STEP = 100
+/** A request of another process that has not shown for so long that it lives does not live. */
+const WRITER_SILENT_MS = 10 * HEARTBEAT_MS
 
 export interface SweepOptions {
   /** Sessions without progress for this long are abandoned. Milliseconds. */
@@ -15,7 +19,7 @@ export interface SweepOptions {
 
 export interface SweepReport {
   readonly sessions: number
-  /** Bytes on disk that belonged to no session. */
+  /** Bytes that belonged to no session. */
   readonly orphans: number
 }
 
@@ -27,10 +31,13 @@ export async function sweepUploads(
   const sessions = await sweepSessions(registry, before, dryRun)
   let orphans = 0
   for await (const { id, modifiedAt } of registry.storage.list()) {
-    if (modifiedAt >= before || (await findUpload(registry.db, id))) continue
+    if (modifiedAt >= before) continue
+    const session = await findUpload(registry.db, sessionIdOf(id))
+    if (session && bytesIdOf(session) === id) continue
     orphans += 1
     if (!dryRun) await registry.storage.discard(id)
   }
+  if (!dryRun && isSweeping(registry.storage)) orphans += await registry.storage.sweep(before)
   if (sessions + orphans > 0) registry.log.info('abandoned uploads were swept', { sessions, orphans, dryRun })
   return { sessions, orphans }
 }
@@ -55,7 +62,8 @@ async function dropIfStale(registry: Registry, id: string, before: number): Prom
     return await registry.live.hold(id, async () => {
       const session = await findUpload(registry.db, id)
       if (!session || session.updatedAt >= before) return false
-      await dropUpload(registry, id)
+      if (session.writer !== null && session.updatedAt >= registry.now() - WRITER_SILENT_MS) return false
+      await dropUpload(registry, session)
       return true
     })
   } catch (error) {

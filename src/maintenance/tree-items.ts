@@ -3,7 +3,7 @@
 // was last in step is ours, and the tree only lags behind: it is left alone. Bytes that are gone are forgotten all the same.
 import type { KeyStore } from '#blobs/keys.ts'
 import { layerLink, revisionLink, tagCurrentLink } from '#blobs/layout.ts'
-import type { BlobStat, BlobStorage } from '#blobs/store.ts'
+import type { BlobStat } from '#blobs/store.ts'
 import {
   addBlobAlias,
   blobAliases,
@@ -11,6 +11,7 @@ import {
   findRepositoryBlob,
   forgetBlob,
   linkBlob,
+  reviveBlob,
   unlinkBlob,
   upsertBlob,
 } from '#db/blobs.ts'
@@ -20,7 +21,8 @@ import { ensureRepository, findRepository, listRepositoryInCatalog } from '#db/r
 import { deleteTag, setTag } from '#db/tags.ts'
 import { isDigestTouched, isTagTouched, setBlobFound } from '#db/tree.ts'
 import { type ForeignFacts, factsOfForeign } from '#maintenance/foreign-manifest.ts'
-import { standInMark } from '#maintenance/link-tree.ts'
+import { mediaTypeMark, standInMark } from '#maintenance/link-tree.ts'
+import type { ReadableStore } from '#maintenance/scan/scanned-store.ts'
 import { algorithmOf, type Digest, DigestHash, digestOf, isDigest } from '#oci/digest.ts'
 import type { RepositoryName, Tag } from '#oci/reference.ts'
 
@@ -29,13 +31,15 @@ const MANIFEST_BYTES_MAX = 4 * 1024 * 1024
 
 export interface TreeItemOptions {
   readonly db: Db
-  readonly storage: BlobStorage
-  readonly keys: KeyStore
+  readonly storage: ReadableStore
+  readonly keys: Pick<KeyStore, 'get'>
   readonly now: () => number
   /** Events after this one are ours, and the tree may not have them yet. */
   readonly watermark: () => number
   /** Told of everything that is broken in the tree. */
   readonly onBroken: (what: string, where: string) => void
+  /** Counted on, where several count together. */
+  readonly counts?: TreeCounts
 }
 
 export interface TreeCounts {
@@ -59,11 +63,12 @@ interface Look {
 }
 
 export class TreeItems {
-  readonly counts: TreeCounts = { tags: 0, manifests: 0, blobs: 0, forgotten: 0 }
+  readonly counts: TreeCounts
   readonly #options: TreeItemOptions
 
   constructor(options: TreeItemOptions) {
     this.#options = options
+    this.counts = options.counts ?? { tags: 0, manifests: 0, blobs: 0, forgotten: 0 }
   }
 
   /** The tag and what it leads to: all that an answer about it needs. */
@@ -81,9 +86,16 @@ export class TreeItems {
     if (link === 'unreadable') return
     const known = await findTaggedManifest(db, repository, tag)
     if (link === 'absent' ? !known : known?.digest === link || known?.blobDigest === link) return
-    const target = link === 'absent' ? undefined : await this.#standsInFor(repository, link)
-    if (target !== undefined) await this.manifest(repository, target)
+    const target = link === 'absent' ? undefined : await this.#targetOf(repository, link)
     await this.#change((tx) => this.#setTag(tx, look, tag, target), path)
+  }
+
+  /** The manifest that a tag's link leads to, taken over when it is not known. */
+  async #targetOf(repository: RepositoryName, link: Digest): Promise<Digest> {
+    if (await findManifest(this.#options.db, repository, link)) return link
+    const target = await this.#standsInFor(repository, link)
+    await this.manifest(repository, target)
+    return target
   }
 
   async #setTag(
@@ -123,12 +135,21 @@ export class TreeItems {
     } else if (link === 'absent') {
       await this.#change((tx) => this.#forgetManifest(tx, look, digest), path)
     } else if (bytes) {
-      const facts = factsOfForeign(bytes)
+      const facts = await this.#factsOf(repository, bytes)
       for (const blob of facts.blobs) if (!(await findBlob(db, blob))) await this.blob(repository, blob)
       await this.#change((tx) => this.#addManifest(tx, look, digest, bytes, facts), path)
     } else if (!known) {
       this.#options.onBroken(LEADS_NOWHERE, path)
     }
+  }
+
+  async #factsOf(repository: RepositoryName, bytes: Buffer): Promise<ForeignFacts> {
+    const facts = factsOfForeign(bytes)
+    if (facts.tellsType) return facts
+    return factsOfForeign(
+      bytes,
+      (await this.#options.keys.get(mediaTypeMark(repository, digestOf(bytes))))?.trim(),
+    )
   }
 
   /** The manifest that a sha256 link of ours is only there for; the digest itself otherwise. */
@@ -162,12 +183,16 @@ export class TreeItems {
     const blobId = await upsertBlob(tx, { digest: sha256, size: bytes.length, now, verifiedAt: now })
     if (digest !== sha256) await addBlobAlias(tx, digest, blobId)
     const blobIds: number[] = []
+    const missing: Digest[] = []
     for (const reference of facts.blobs) {
       const blob = await findBlob(tx, reference)
-      if (blob) blobIds.push(blob.id)
+      if (blob && !blob.deleting) {
+        if (blob.condemnedAt !== null) await reviveBlob(tx, blob)
+        blobIds.push(blob.id)
+      } else missing.push(reference)
     }
     const row = { repositoryId: holder.id, digest, blobId, size: bytes.length, now, ...facts.row }
-    await upsertManifest(tx, row, { blobIds, children: facts.children })
+    await upsertManifest(tx, row, { blobIds, children: facts.children, missing })
     this.counts.manifests += 1
     return 'changed'
   }
@@ -241,8 +266,11 @@ export class TreeItems {
     let id = blob?.id
     if (blob === undefined || id === undefined) {
       id = await upsertBlob(tx, { digest: sha256, size: stat.size, now, verifiedAt: null })
-    } else if (!isUnchanged(blob, stat)) {
-      await setBlobFound(tx, id, stat.size)
+    } else {
+      // What we began to delete before the last stop is deleted to the end: another program's link cannot hold it.
+      if (blob.deleting) return undefined
+      if (blob.condemnedAt !== null) await reviveBlob(tx, blob)
+      if (!isUnchanged(blob, stat)) await setBlobFound(tx, id, stat.size)
     }
     if (digest !== sha256) await addBlobAlias(tx, digest, id)
     const holder = await ensureRepository(tx, repository, now)

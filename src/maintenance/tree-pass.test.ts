@@ -50,6 +50,7 @@ describe('before the pass has run', () => {
     assert.equal(tree.pass.wants(other), true)
     await tree.pass.repositories()
     assert.deepEqual(await repositoryPage(tree.db, '', 10), ['team/app', 'team/app/below'])
+    assert.equal(tree.pass.wants(other), true, 'a list of names need not wait for what they hold')
   })
 
   test('what the facts know and whose bytes are gone is not claimed', async () => {

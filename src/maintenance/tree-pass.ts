@@ -2,9 +2,18 @@
 // Until it has passed a repository every answer about it is checked on disk, one item at a time; so a tree that registry:2
 // wrote is served at once and completely, while it is still being read.
 import { availableParallelism } from 'node:os'
-import type { KeyStore } from '#blobs/keys.ts'
+import { isScanning, type KeyStore, type Linked } from '#blobs/keys.ts'
 import { layersFolder, REPOSITORIES_FOLDER, revisionsFolder, tagsFolder } from '#blobs/layout.ts'
+import { isListing } from '#blobs/store.ts'
+import type { Transaction } from '#db/db.ts'
+import { ensureRepository, findRepository, listRepositoryInCatalog } from '#db/repositories.ts'
 import { allBlobs, allManifests, allRepositories, allTags } from '#db/tree.ts'
+import { inTurns } from '#lib/in-turns.ts'
+import { repositoryFolders } from '#maintenance/repository-walk.ts'
+import { ScannedLinks } from '#maintenance/scan/scanned-links.ts'
+import { scannedNames } from '#maintenance/scan/scanned-names.ts'
+import { scannedStore } from '#maintenance/scan/scanned-store.ts'
+import { StoredSizes } from '#maintenance/scan/stored-sizes.ts'
 import { type TreeItemOptions, TreeItems } from '#maintenance/tree-items.ts'
 import { type Digest, isDigest } from '#oci/digest.ts'
 import { isRepositoryName, isTag, type Reference, type RepositoryName, type Tag } from '#oci/reference.ts'
@@ -14,10 +23,12 @@ import type { Log } from '#telemetry/log.ts'
 const ITEMS_AT_ONCE = 8 * availableParallelism()
 const WARNINGS_MAX = 100
 const PROGRESS_MS = 10_000
-/** A name has at most 255 characters, so at most this many components. */
-const NAME_DEPTH_MAX = 128
+const NAMES_PER_TRANSACTION = 100
+/** Where every look is a request, several repositories are passed at a time. */
+const SCANNED_AT_ONCE = 8
 
 export interface TreePassOptions extends Omit<TreeItemOptions, 'onBroken'> {
+  readonly keys: KeyStore & Linked
   readonly log: Log
 }
 
@@ -32,6 +43,8 @@ export class TreePass implements Upstream {
   /** Paths that were warned of: a client may ask for the same thing many times. */
   readonly #warned = new Set<string>()
   readonly #failed = new Set<RepositoryName>()
+  /** What the store holds, for the pass of all. */
+  #sizes: StoredSizes | undefined
   #done = false
   #broken = 0
   #unreadFolders = 0
@@ -43,6 +56,14 @@ export class TreePass implements Upstream {
 
   get done(): boolean {
     return this.#done
+  }
+
+  /** Another process has made the pass. */
+  markDone(): void {
+    this.#done = true
+    this.#passed.clear()
+    this.#names = undefined
+    this.#sizes = undefined
   }
 
   wants(repository: RepositoryName): boolean {
@@ -64,7 +85,7 @@ export class TreePass implements Upstream {
 
   async repositories(): Promise<void> {
     if (this.#done) return
-    for (const name of await this.#allNames()) await this.#tryPass(name)
+    await this.#allNames()
   }
 
   /** The whole pass. Failures are logged: where they were, answers stay checked on disk. */
@@ -83,9 +104,7 @@ export class TreePass implements Upstream {
         })
         return
       }
-      this.#done = true
-      this.#passed.clear()
-      this.#names = undefined
+      this.markDone()
       this.#options.log.info('the tree is read', told)
     } catch (error) {
       if (this.#abort.signal.aborted) return
@@ -102,13 +121,16 @@ export class TreePass implements Upstream {
     let count = 0
     let failed = 0
     const names = await this.#allNames()
-    for (const name of names) {
+    const { keys, storage } = this.#options
+    const scans = isScanning(keys) && isListing(storage)
+    if (scans) this.#sizes = await StoredSizes.read(storage, this.#abort.signal)
+    await inTurns(names, scans ? SCANNED_AT_ONCE : 1, async (name) => {
       if (!(await this.#tryPass(name))) failed += 1
       count += 1
-      if (performance.now() - told < PROGRESS_MS) continue
+      if (performance.now() - told < PROGRESS_MS) return
       told = performance.now()
       log.info('reading the tree', { repositories: count, of: names.length, ...this.#items.counts })
-    }
+    })
     for await (const name of allRepositories(db)) {
       if (isRepositoryName(name) && !this.#failed.has(name) && !(await this.#tryPass(name))) failed += 1
     }
@@ -147,19 +169,36 @@ export class TreePass implements Upstream {
 
   /** Blobs first, so that manifests find what they refer to; then manifests, so that tags find them. */
   async #pass(repository: RepositoryName): Promise<void> {
-    const { db, keys } = this.#options
+    const { db } = this.#options
     const signal = this.#abort.signal
-    const layers = both(this.#digests(layersFolder(repository)), allBlobs(db, repository))
-    await inParallel(layers, signal, (digest) => this.#items.blob(repository, digest))
-    const revisions = both(this.#digests(revisionsFolder(repository)), allManifests(db, repository))
-    await inParallel(revisions, signal, (digest) => this.#items.manifest(repository, digest))
+    const { keys, items } = await this.#sourcesOf(repository)
+    const layers = both(this.#digests(keys, layersFolder(repository)), allBlobs(db, repository))
+    await inParallel(layers, signal, (digest) => items.blob(repository, digest))
+    const revisions = both(this.#digests(keys, revisionsFolder(repository)), allManifests(db, repository))
+    await inParallel(revisions, signal, (digest) => items.manifest(repository, digest))
     const tags = both(this.#tags(keys, repository), allTags(db, repository) as AsyncIterable<Tag>)
-    await inParallel(tags, signal, (tag) => this.#items.tag(repository, tag))
+    await inParallel(tags, signal, (tag) => items.tag(repository, tag))
     this.#passed.add(repository)
   }
 
-  async *#digests(folder: string): AsyncGenerator<Digest> {
-    const { keys } = this.#options
+  /** The tree itself; or, where a scan costs less than a look at each file, what one scan found. */
+  async #sourcesOf(
+    repository: RepositoryName,
+  ): Promise<{ readonly keys: Pick<KeyStore, 'list'>; readonly items: TreeItems }> {
+    const { keys, storage } = this.#options
+    const links = isScanning(keys) ? await ScannedLinks.read(keys, repository, this.#abort.signal) : undefined
+    if (!links) return { keys, items: this.#items }
+    const items = new TreeItems({
+      ...this.#options,
+      keys: links,
+      storage: this.#sizes ? scannedStore(storage, this.#sizes) : storage,
+      onBroken: (what, where) => this.#warn(what, where),
+      counts: this.#items.counts,
+    })
+    return { keys: links, items }
+  }
+
+  async *#digests(keys: Pick<KeyStore, 'list'>, folder: string): AsyncGenerator<Digest> {
     for (const algorithm of ['sha256', 'sha512']) {
       for await (const { name, directory } of keys.list(`${folder}/${algorithm}`)) {
         const digest = `${algorithm}:${name}`
@@ -169,7 +208,7 @@ export class TreePass implements Upstream {
     }
   }
 
-  async *#tags(keys: KeyStore, repository: RepositoryName): AsyncGenerator<Tag> {
+  async *#tags(keys: Pick<KeyStore, 'list'>, repository: RepositoryName): AsyncGenerator<Tag> {
     const folder = tagsFolder(repository)
     for await (const { name, directory } of keys.list(folder)) {
       if (directory && isTag(name)) yield name
@@ -178,38 +217,51 @@ export class TreePass implements Upstream {
   }
 
   #allNames(): Promise<readonly RepositoryName[]> {
-    this.#names ??= this.#enumerate()
+    this.#names ??= this.#enumerate().catch((error) => {
+      // Whoever asks next may find what was in the way gone.
+      this.#names = undefined
+      throw error
+    })
     return this.#names
   }
 
   async #enumerate(): Promise<readonly RepositoryName[]> {
+    const { db, keys } = this.#options
     const names: RepositoryName[] = []
-    const folders: string[][] = [[]]
-    for (let parts = folders.pop(); parts; parts = folders.pop()) {
-      this.#abort.signal.throwIfAborted()
-      const name = parts.join('/')
-      if (!(await this.#childrenOf(parts, folders))) continue
-      if (isRepositoryName(name)) names.push(name)
-      else this.#warn('the name is no repository name', `${REPOSITORIES_FOLDER}/${name}`)
+    let unlisted: RepositoryName[] = []
+    const listener = {
+      signal: this.#abort.signal,
+      onLoop: (path: string) => this.#warn('the symbolic link leads back to a folder above it', path),
+      onUnread: (path: string, error: unknown) => {
+        this.#unreadFolders += 1
+        this.#options.log.error('a folder of the tree could not be read', { path, error: String(error) })
+      },
     }
+    const folders = isScanning(keys) ? scannedNames(keys, listener.signal) : repositoryFolders(keys, listener)
+    for await (const { name, manifests } of folders) {
+      this.#abort.signal.throwIfAborted()
+      if (!isRepositoryName(name)) {
+        this.#warn('the name is no repository name', `${REPOSITORIES_FOLDER}/${name}`)
+        continue
+      }
+      names.push(name)
+      // Nothing is written where nothing is new: a full disk can be read.
+      if (manifests && !(await findRepository(db, name))?.listed) unlisted.push(name)
+      if (unlisted.length < NAMES_PER_TRANSACTION) continue
+      await this.#listInCatalog(unlisted)
+      unlisted = []
+    }
+    await this.#listInCatalog(unlisted)
     return names
   }
 
-  /** Adds the folders below that may hold repositories; resolves to whether this one is a repository. */
-  async #childrenOf(parts: readonly string[], folders: string[][]): Promise<boolean> {
-    const path = [REPOSITORIES_FOLDER, ...parts].join('/')
-    let isRepository = false
-    try {
-      for await (const { name, directory } of this.#options.keys.list(path)) {
-        if (name === '_manifests' || name === '_layers') isRepository = true
-        else if (directory && !name.startsWith('_') && parts.length < NAME_DEPTH_MAX)
-          folders.push([...parts, name])
-      }
-    } catch (error) {
-      this.#unreadFolders += 1
-      this.#options.log.error('a folder of the tree could not be read', { path, error: String(error) })
+  /** So that `_catalog` need not wait until everything is taken over. */
+  async #listInCatalog(names: readonly RepositoryName[]): Promise<void> {
+    const { db, now } = this.#options
+    const list = async (tx: Transaction) => {
+      for (const name of names) await listRepositoryInCatalog(tx, await ensureRepository(tx, name, now()))
     }
-    return isRepository
+    if (names.length > 0) await db.transaction(list, { durable: false })
   }
 
   #warn(what: string, where: string): void {

@@ -7,6 +7,7 @@ import { mediaTypeOf, readLinks } from '#client/graph.ts'
 import { type CallOptions, MANIFEST_BYTES_MAX, type ManifestContent } from '#client/place.ts'
 import { type VerifiedSource, verified, verifyBytes } from '#client/verify.ts'
 import type { ByteSource } from '#lib/byte-source.ts'
+import { SlabPool } from '#lib/slab.ts'
 import type { RegistryTree } from '#maintenance/registry-tree.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
 import type { Digest } from '#oci/digest.ts'
@@ -38,6 +39,7 @@ export class TreePlace implements RepositoryPlace {
   readonly label: string
   readonly #tree: RegistryTree
   readonly #repository: RepositoryName
+  readonly #slabs = new SlabPool()
   #referrers: Promise<ReadonlyMap<Digest, readonly Descriptor[]>> | undefined
 
   constructor(tree: RegistryTree, repository: RepositoryName) {
@@ -83,7 +85,7 @@ export class TreePlace implements RepositoryPlace {
       if (!found) throw new ClientError('not-found', `${this.label} does not have ${digest}`, { digest })
       if (found.size !== size)
         throw new ClientError('corrupt', `${digest} has ${found.size} bytes instead of ${size}`, { digest })
-      await fileSource({ path: this.#tree.pathOf(bytesAt), start, end: size }, signal)(sink)
+      await fileSource({ path: this.#tree.pathOf(bytesAt), start, end: size }, this.#slabs, signal)(sink)
     }
   }
 

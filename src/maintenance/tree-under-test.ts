@@ -1,5 +1,5 @@
 // A tree of link files in memory beside empty facts, as another program would have left it: for tests.
-import type { KeyEntry, KeyStore } from '#blobs/keys.ts'
+import type { KeyEntry, KeyStore, Linked } from '#blobs/keys.ts'
 import { layerLink, revisionLink, tagCurrentLink } from '#blobs/layout.ts'
 import { MemoryStorage } from '#blobs/memory.ts'
 import { findBlob, linkBlob, upsertBlob } from '#db/blobs.ts'
@@ -19,13 +19,13 @@ export const APP = parseRepositoryName('team/app')
 export const TAG = parseTag('1.0')
 
 /** Passes everything on, and lets a test act between the look at a link and what is made of it. */
-class WatchedKeys implements KeyStore {
-  readonly #keys: KeyStore
+class WatchedKeys implements KeyStore, Linked {
+  readonly #keys: KeyStore & Linked
   afterLook: ((path: string) => Promise<void>) | undefined
   /** Folders whose listing fails, as that of a disk with faults does. */
   readonly unreadable = new Set<string>()
 
-  constructor(keys: KeyStore) {
+  constructor(keys: KeyStore & Linked) {
     this.#keys = keys
   }
   async get(path: string): Promise<string | undefined> {
@@ -45,6 +45,9 @@ class WatchedKeys implements KeyStore {
   }
   modifiedAt(path: string): Promise<number | undefined> {
     return this.#keys.modifiedAt(path)
+  }
+  real(path: string): Promise<string | undefined> {
+    return this.#keys.real(path)
   }
 }
 
@@ -135,7 +138,7 @@ export class TreeUnderTest {
       const manifestId = await upsertManifest(
         tx,
         { repositoryId: holder.id, digest, blobId, now: this.now, ...row },
-        { blobIds: [], children: [] },
+        { blobIds: [], children: [], missing: [] },
       )
       await setTag(tx, { repositoryId: holder.id, name: tag, manifestId, now: this.now })
       await this.event(tx, 'manifest.pushed', digest, tag)
@@ -171,6 +174,8 @@ export class TreeUnderTest {
       userAgent: null,
       requestId: null,
       durationMs: null,
+      method: null,
+      origin: null,
     })
   }
 

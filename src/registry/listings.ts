@@ -1,7 +1,9 @@
 // What a client can list: tags of a repository, repositories, referrers of a manifest. One page costs one index range.
+import { setImmediate as yieldToLoop } from 'node:timers/promises'
 import { referrerPage } from '#db/manifests.ts'
 import { findRepository, repositoryPage } from '#db/repositories.ts'
 import { tagPage } from '#db/tags.ts'
+import type { Readable } from '#identity/readable.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
 import type { Digest } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
@@ -9,6 +11,7 @@ import type { RepositoryName } from '#oci/reference.ts'
 import type { Registry } from '#registry/registry.ts'
 
 export const REFERRERS_PAGE_MAX = 1_000
+const NAMES_PER_LOOK = 1_000
 /** The specification caps manifests at 4 MiB; clients read a referrers index with the same limit. */
 const REFERRERS_PAGE_BYTES_MAX = 3 * 1024 * 1024
 
@@ -34,14 +37,25 @@ export async function listTags(
   return pageOf(await tagPage(registry.db, holder.id, last, limit + 1), limit)
 }
 
+/** Those that may be read, in byte order. */
 export async function listRepositories(
   registry: Registry,
   last: string,
   limit: number,
+  readable: Readable = 'everything',
 ): Promise<Page<string>> {
   for (const upstream of registry.upstreams) await upstream.repositories()
   if (limit === 0) return { items: [], next: undefined }
-  return pageOf(await repositoryPage(registry.db, last, limit + 1), limit)
+  if (readable === 'everything') return pageOf(await repositoryPage(registry.db, last, limit + 1), limit)
+  const items: string[] = []
+  for (let at = last; ; ) {
+    const names = await repositoryPage(registry.db, at, NAMES_PER_LOOK)
+    for (const name of names) if (readable(name as RepositoryName)) items.push(name)
+    at = names.at(-1) ?? ''
+    if (items.length > limit || names.length < NAMES_PER_LOOK) return pageOf(items.slice(0, limit + 1), limit)
+    // Who may read little of much looks through many names: others get their turn between.
+    await yieldToLoop()
+  }
 }
 
 function pageOf(rows: string[], limit: number): Page<string> {

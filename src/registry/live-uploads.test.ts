@@ -84,11 +84,27 @@ describe('a hold', () => {
 describe('running hashes', () => {
   test('are kept for as many uploads as may be open, the oldest goes first', () => {
     const live = new LiveUploads(2)
-    for (const id of ['a', 'b', 'a', 'c']) live.keep(id, newRunningHash(false))
-    assert.ok(live.hash('a') && live.hash('c'))
-    assert.equal(live.hash('b'), undefined)
+    const at = (id: string) => ({ id, claims: 0 })
+    for (const id of ['a', 'b', 'a', 'c']) live.keep(at(id), newRunningHash(false))
+    assert.ok(live.hash(at('a')) && live.hash(at('c')))
+    assert.equal(live.hash(at('b')), undefined)
     live.forget('a')
-    assert.equal(live.hash('a'), undefined)
+    assert.equal(live.hash(at('a')), undefined)
+  })
+
+  test('go on over our own next claim, and end with a claim of another process', () => {
+    const live = new LiveUploads(2)
+    const hash = newRunningHash(false)
+    advance(hash, Buffer.from('abc'))
+    live.keep({ id: 'a', claims: 1 }, hash)
+    assert.equal(live.hash({ id: 'a', claims: 3 }), undefined)
+    live.carry({ id: 'a', claims: 2, size: 3 })
+    assert.equal(live.hash({ id: 'a', claims: 2 }), hash)
+    live.carry({ id: 'a', claims: 3, size: 9 })
+    assert.equal(live.hash({ id: 'a', claims: 3 }), undefined, 'the row knows of more')
+    live.keep({ id: 'a', claims: 3 }, hash)
+    live.carry({ id: 'a', claims: 5, size: 3 })
+    assert.equal(live.hash({ id: 'a', claims: 5 }), undefined, 'somebody else had it between')
   })
 
   test('tell the digests so far and go on', () => {

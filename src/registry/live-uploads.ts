@@ -1,4 +1,5 @@
 // What this process knows of uploads that are being written: the running hash, and who writes now.
+import type { UploadClaim } from '#db/uploads.ts'
 import { type Digest, DigestHash } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
 
@@ -7,6 +8,13 @@ export interface RunningHash {
   offset: number
   readonly sha256: DigestHash
   readonly sha512: DigestHash | undefined
+  /** The bytes before the first that were seen here are not in it: it only counts, and the end reads all of them once. */
+  readonly countsOnly: boolean
+}
+
+/** For bytes behind those that another process received. */
+export function countFrom(offset: number): RunningHash {
+  return { ...newRunningHash(false), offset, countsOnly: true }
 }
 
 export function newRunningHash(withSha512: boolean): RunningHash {
@@ -14,13 +22,15 @@ export function newRunningHash(withSha512: boolean): RunningHash {
     offset: 0,
     sha256: new DigestHash('sha256'),
     sha512: withSha512 ? new DigestHash('sha512') : undefined,
+    countsOnly: false,
   }
 }
 
 export function advance(hash: RunningHash, chunk: Uint8Array): void {
+  hash.offset += chunk.length
+  if (hash.countsOnly) return
   hash.sha256.update(chunk)
   hash.sha512?.update(chunk)
-  hash.offset += chunk.length
 }
 
 export interface UploadDigests {
@@ -30,6 +40,12 @@ export interface UploadDigests {
 
 export function digestsOf(hash: RunningHash): UploadDigests {
   return { sha256: hash.sha256.peek(), sha512: hash.sha512?.peek() }
+}
+
+interface Kept {
+  /** The claim that it was computed under: one of another process makes it worthless. */
+  readonly claims: number
+  readonly hash: RunningHash
 }
 
 interface Holder {
@@ -43,7 +59,7 @@ interface Holder {
  */
 export class LiveUploads {
   readonly #hashesMax: number
-  readonly #hashes = new Map<string, RunningHash>()
+  readonly #hashes = new Map<string, Kept>()
   readonly #holders = new Map<string, Holder>()
 
   constructor(hashesMax: number) {
@@ -78,17 +94,25 @@ export class LiveUploads {
     return this.#holders.has(id)
   }
 
-  hash(id: string): RunningHash | undefined {
-    return this.#hashes.get(id)
+  hash({ id, claims }: UploadClaim): RunningHash | undefined {
+    const kept = this.#hashes.get(id)
+    return kept?.claims === claims ? kept.hash : undefined
   }
 
-  keep(id: string, hash: RunningHash): void {
+  keep({ id, claims }: UploadClaim, hash: RunningHash): void {
     this.#hashes.delete(id)
     if (this.#hashes.size >= this.#hashesMax) {
       const oldest = this.#hashes.keys().next().value
       if (oldest !== undefined) this.#hashes.delete(oldest)
     }
-    this.#hashes.set(id, hash)
+    this.#hashes.set(id, { claims, hash })
+  }
+
+  /** After a new claim: what we know goes on when our own claim was the last one, and all that it wrote is in the row. */
+  carry({ id, claims, size }: UploadClaim & { readonly size: number }): void {
+    const kept = this.#hashes.get(id)
+    if (kept?.claims === claims - 1 && kept.hash.offset === size) this.keep({ id, claims }, kept.hash)
+    else this.forget(id)
   }
 
   forget(id: string): void {

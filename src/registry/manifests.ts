@@ -1,23 +1,25 @@
 // Manifests of a repository: pulled, pushed, deleted.
-import { addBlobAlias, findBlob, upsertBlob } from '#db/blobs.ts'
-import {
-  deleteManifest as deleteManifestRow,
-  findManifest,
-  findTaggedManifest,
-  type ManifestRecord,
-  upsertManifest,
-} from '#db/manifests.ts'
+import { addBlobAlias, upsertBlob } from '#db/blobs.ts'
+import type { Transaction } from '#db/db.ts'
+import { dropDeleted } from '#db/deleted-manifests.ts'
+import { blobLock, repositoryLock } from '#db/locks.ts'
+import { findManifest, findTaggedManifest, type ManifestRecord, upsertManifest } from '#db/manifests.ts'
 import { ensureRepository, findRepository, listRepositoryInCatalog } from '#db/repositories.ts'
-import { deleteTag, setTag, tagsOfManifest } from '#db/tags.ts'
+import { deleteTag, setTag } from '#db/tags.ts'
 import { recordEvent } from '#events/record.ts'
 import type { Caller } from '#identity/caller.ts'
+import { userName } from '#identity/principal.ts'
+import { together } from '#lib/together.ts'
 import { algorithmOf, type Digest, digestOf } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
 import type { ParsedManifest } from '#oci/manifest.ts'
 import { formatReference, type Reference, type RepositoryName, type Tag } from '#oci/reference.ts'
-import { isStored, readContent } from '#registry/blobs.ts'
-import { checkGuards } from '#registry/guards.ts'
+import { readContent } from '#registry/blobs.ts'
+import { checkGuards, confirmChange } from '#registry/guards.ts'
+import { keepBytes } from '#registry/keep-bytes.ts'
+import { keepChildren, keepContent } from '#registry/keep-content.ts'
 import { MANIFEST_BYTES_MAX, type Registry } from '#registry/registry.ts'
+import { removeManifest } from '#registry/remove-manifest.ts'
 import { lookUp } from '#registry/upstream.ts'
 import { type Missing, validateManifest } from '#registry/validate-manifest.ts'
 
@@ -27,6 +29,8 @@ export interface PushedManifest {
   readonly tags: readonly Tag[]
   /** Content that it refers to and that is not here, where the configuration allows that. */
   readonly missing: readonly Missing[]
+  /** Sentences of the guards. */
+  readonly warnings: readonly string[]
 }
 
 export interface ManifestPush {
@@ -88,31 +92,27 @@ export async function pushManifest(
       detail: { claimed: digest, actual: digestOf(bytes, algorithmOf(digest)) },
     })
   }
-  const { manifest, mediaType, missing } = await validateManifest(registry, repository, push)
+  const { manifest, mediaType, missing, present } = await validateManifest(registry, repository, push)
   const tags = reference.tag === undefined ? [...new Set(push.tags)] : [reference.tag]
   const intent = { kind: 'push-manifest', repository, digest, tags, size: bytes.length } as const
   await checkGuards(registry.guards, intent, caller)
-  if (!(await isStored(registry, sha256, bytes.length))) await registry.storage.put(sha256, bytes)
-  await recordManifest(registry, caller, repository, {
-    digest,
-    sha256,
-    size: bytes.length,
-    mediaType,
-    manifest,
-    tags,
+  const warnings = await recordManifest(registry, caller, repository, {
+    ...{ digest, sha256, bytes, mediaType, manifest, tags, present },
   })
   registry.content.set(sha256, bytes, bytes.length)
   registry.announce()
-  return { digest, subject: manifest.subject?.digest, tags, missing }
+  return { digest, subject: manifest.subject?.digest, tags, missing, warnings }
 }
 
 interface NewFacts {
   readonly digest: Digest
   readonly sha256: Digest
-  readonly size: number
+  readonly bytes: Buffer
   readonly mediaType: string
   readonly manifest: ParsedManifest
   readonly tags: readonly Tag[]
+  /** Content that was found a moment ago, and must still be there when the manifest is recorded. */
+  readonly present: ReadonlySet<Digest>
 }
 
 async function recordManifest(
@@ -120,19 +120,26 @@ async function recordManifest(
   caller: Caller,
   repository: RepositoryName,
   facts: NewFacts,
-): Promise<void> {
-  const { digest, sha256, size, mediaType, manifest, tags } = facts
+): Promise<readonly string[]> {
+  const { digest, sha256, bytes, mediaType, manifest, tags } = facts
+  const size = bytes.length
   const now = registry.now()
-  await registry.db.transaction(async (tx) => {
-    const holder = await ensureRepository(tx, repository, now)
-    await listRepositoryInCatalog(tx, holder)
-    const blobId = await upsertBlob(tx, { digest: sha256, size, now, verifiedAt: now })
-    if (digest !== sha256) await addBlobAlias(tx, digest, blobId)
-    const blobIds: number[] = []
-    for (const descriptor of manifest.config ? [manifest.config, ...manifest.layers] : manifest.layers) {
-      const blob = await findBlob(tx, descriptor.digest)
-      if (blob) blobIds.push(blob.id)
-    }
+  const content = manifest.config ? [manifest.config, ...manifest.layers] : manifest.layers
+  const children = manifest.manifests.map((child) => child.digest)
+  const record = async (tx: Transaction) => {
+    const [{ moved, created }, holder, blobId] = await together([
+      whatTagsDo(tx, repository, { digest, tags }),
+      ensureRepository(tx, repository, now),
+      upsertBlob(tx, { digest: sha256, size, now, verifiedAt: now }),
+    ])
+    const change = { kind: 'push-manifest', repository, sha256, size, tags, moved, created } as const
+    const warnings = await confirmChange(tx, registry.guards, change, caller)
+    const [{ blobIds, missing }] = await together([
+      keepContent(tx, repository, content, facts.present, now),
+      keepChildren(tx, repository, children, facts.present, now),
+      listRepositoryInCatalog(tx, holder),
+      digest !== sha256 && addBlobAlias(tx, digest, blobId),
+    ])
     const row = {
       repositoryId: holder.id,
       digest,
@@ -143,14 +150,39 @@ async function recordManifest(
       subject: manifest.subject?.digest ?? null,
       annotations: manifest.subject ? JSON.stringify(manifest.annotations) : null,
       now,
+      pusher: userName(caller.principal),
     }
-    const children = manifest.manifests.map((child) => child.digest)
-    const manifestId = await upsertManifest(tx, row, { blobIds, children })
-    for (const name of tags) await setTag(tx, { repositoryId: holder.id, name, manifestId, now })
-    for (const tag of tags.length > 0 ? tags : [undefined]) {
-      await recordEvent(tx, 'manifest.pushed', { repository, digest, tag, mediaType, size }, caller, now)
-    }
+    const manifestId = await upsertManifest(tx, row, { blobIds, children, missing })
+    const pushed = (tag: Tag | undefined) =>
+      recordEvent(tx, 'manifest.pushed', { repository, digest, tag, mediaType, size }, caller, now)
+    await together([
+      dropDeleted(tx, holder.id, digest),
+      ...tags.map((name) => setTag(tx, { repositoryId: holder.id, name, manifestId, now })),
+      ...(tags.length > 0 ? tags : [undefined]).map(pushed),
+    ])
+    return warnings
+  }
+  const { value } = await keepBytes(registry, {
+    ...{ sha256, size, record },
+    store: () => registry.storage.put(sha256, bytes),
+    canStoreAgain: true,
+    locks: [repositoryLock(repository), ...[sha256, ...content.map((blob) => blob.digest)].map(blobLock)],
   })
+  return value
+}
+
+async function whatTagsDo(
+  tx: Transaction,
+  repository: RepositoryName,
+  { digest, tags }: { readonly digest: Digest; readonly tags: readonly Tag[] },
+): Promise<{ moved: Tag[]; created: Tag[] }> {
+  const [moved, created]: [Tag[], Tag[]] = [[], []]
+  for (const tag of tags) {
+    const current = await findTaggedManifest(tx, repository, tag)
+    if (!current) created.push(tag)
+    else if (current.digest !== digest) moved.push(tag)
+  }
+  return { moved, created }
 }
 
 /**
@@ -164,26 +196,33 @@ export async function deleteManifest(
   reference: Reference,
 ): Promise<void> {
   await checkGuards(registry.guards, { kind: 'delete-manifest', repository, reference }, caller)
-  const { id, digest, mediaType, size } = await findManifestIn(registry, repository, reference)
+  // Its tags go with it: also those that only a tree of another program knows yet.
+  for (const upstream of reference.digest === undefined ? [] : registry.upstreams) {
+    if (upstream.wants(repository, true)) await upstream.tags(repository)
+  }
+  const { id, digest, blobDigest } = await findManifestIn(registry, repository, reference)
   const now = registry.now()
-  const deleted = await registry.db.transaction(async (tx) => {
+  const deletion = async (tx: Transaction) => {
     const holder = await findRepository(tx, repository)
     if (!holder) return false
     if (reference.tag !== undefined) {
+      const change = { kind: 'delete-tag', repository, tag: reference.tag } as const
+      await confirmChange(tx, registry.guards, change, caller)
       if (!(await deleteTag(tx, holder.id, reference.tag))) return false
       await recordEvent(tx, 'tag.deleted', { repository, tag: reference.tag, digest }, caller, now)
       return true
     }
     const current = await findManifest(tx, repository, digest)
     if (!current || current.id !== id) return false
-    for (const tag of await tagsOfManifest(tx, id)) {
-      await recordEvent(tx, 'tag.deleted', { repository, tag, digest }, caller, now)
-    }
-    await deleteManifestRow(tx, id)
-    await recordEvent(tx, 'manifest.deleted', { repository, digest, mediaType, size }, caller, now)
+    const change = { kind: 'delete-manifest', repository, manifestId: id } as const
+    await confirmChange(tx, registry.guards, change, caller)
+    const removal = { repositoryId: holder.id, repository, manifest: current, caller, now }
+    await removeManifest(tx, registry, { ...removal, isRecoverable: true })
     return true
-  })
-  if (!deleted) throw unknown(repository, reference)
+  }
+  const locks = [repositoryLock(repository), blobLock(blobDigest)]
+  if (!(await registry.db.transaction(deletion, { mayUseReserve: true, locks })))
+    throw unknown(repository, reference)
   registry.announce()
 }
 

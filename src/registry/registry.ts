@@ -1,5 +1,5 @@
 // The registry: a record of collaborators. Every operation is a function over it, in the file of its noun.
-import type { BlobStorage } from '#blobs/store.ts'
+import type { BlobStorage, Redirecting } from '#blobs/store.ts'
 import type { Db } from '#db/db.ts'
 import type { ReadRecorder } from '#events/reads.ts'
 import type { KeyedMutex } from '#lib/keyed-mutex.ts'
@@ -7,6 +7,8 @@ import type { Lru } from '#lib/lru.ts'
 import type { UrlPolicy } from '#oci/url-policy.ts'
 import type { Guard } from '#registry/guards.ts'
 import type { LiveUploads } from '#registry/live-uploads.ts'
+import type { OpenUploads } from '#registry/open-uploads.ts'
+import type { UploadClaims } from '#registry/upload-claims.ts'
 import type { Upstream } from '#registry/upstream.ts'
 import type { Log } from '#telemetry/log.ts'
 
@@ -25,6 +27,10 @@ export interface RegistrySettings {
   /** Findings of the validation do not stop a push (registry:2's `validation.disabled`). */
   readonly validationDisabled: boolean
   readonly openUploadsMax: number
+  /** How long what was deleted can be restored; 0 for not at all. */
+  readonly deletedWindowMs: number
+  /** What is younger may belong to a push that is under way. */
+  readonly graceMs: number
   readonly tagsPageMax: number
   readonly catalogPageMax: number
 }
@@ -32,6 +38,8 @@ export interface RegistrySettings {
 export interface Registry {
   readonly db: Db
   readonly storage: BlobStorage
+  /** Gives addresses to get blobs from; undefined where every byte passes through us. */
+  readonly redirecting?: Redirecting | undefined
   readonly guards: readonly Guard[]
   readonly upstreams: readonly Upstream[]
   readonly settings: RegistrySettings
@@ -44,8 +52,12 @@ export interface Registry {
   /** Called after a transaction that recorded events. */
   readonly announce: () => void
   readonly live: LiveUploads
-  /** Ids of the open sessions, counted against `openUploadsMax`. */
-  readonly openUploads: Set<string>
+  /** Which request of which process writes to an upload. */
+  readonly claims: UploadClaims
+  /** The open sessions, counted against `openUploadsMax`. */
+  readonly openUploads: OpenUploads
+  /** The run of this system, where other processes of it write uploads too; empty otherwise. */
+  readonly boot: string
   /** Content by the sha256 of its bytes. Rights and presence are never read from it. */
   readonly content: Lru<string, Buffer>
   /** One verification of a blob at a time. */

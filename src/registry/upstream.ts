@@ -9,7 +9,7 @@ export interface Upstream {
   wants(repository: RepositoryName, found: boolean): boolean
   manifest(repository: RepositoryName, reference: Reference): Promise<void>
   blob(repository: RepositoryName, digest: Digest): Promise<void>
-  /** All tags and manifests of a repository, before tags or referrers are listed. */
+  /** All tags and manifests of a repository, before tags or referrers are listed, or go with a manifest. */
   tags(repository: RepositoryName): Promise<void>
   /** All names, before they are listed. */
   repositories(): Promise<void>

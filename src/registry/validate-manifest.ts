@@ -2,6 +2,7 @@
 import { findManifest } from '#db/manifests.ts'
 import { bareMediaType } from '#oci/bare-media-type.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
+import type { Digest } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
 import type { Finding } from '#oci/findings.ts'
 import { type ParsedManifest, parseManifest } from '#oci/manifest.ts'
@@ -18,21 +19,29 @@ export interface Missing {
   readonly mediaType: string
 }
 
+export interface ValidManifest {
+  readonly manifest: ParsedManifest
+  readonly mediaType: string
+  readonly missing: readonly Missing[]
+  /** Content that it refers to and that was found. */
+  readonly present: ReadonlySet<Digest>
+}
+
 /** @throws OciError MANIFEST_INVALID or MANIFEST_BLOB_UNKNOWN, with everything that is wrong in `detail` */
 export async function validateManifest(
   registry: Registry,
   repository: RepositoryName,
   push: { readonly mediaType: string; readonly bytes: Buffer },
-): Promise<{ manifest: ParsedManifest; mediaType: string; missing: readonly Missing[] }> {
+): Promise<ValidManifest> {
   const mediaType = push.mediaType || ownMediaType(push.bytes)
   const { manifest, findings } = parseManifest(push.bytes, mediaType)
   if (!manifest) throw new OciError('MANIFEST_INVALID', { detail: { findings } })
-  if (registry.settings.validationDisabled) return { manifest, mediaType, missing: [] }
-  const { wrong, missing } = await checkContent(registry, repository, manifest)
+  if (registry.settings.validationDisabled) return { manifest, mediaType, missing: [], present: new Set() }
+  const { wrong, missing, present } = await checkContent(registry, repository, manifest)
   if (wrong.length > 0) throw new OciError('MANIFEST_INVALID', { detail: { findings: wrong, missing } })
   if (missing.length > 0 && !registry.settings.sparse)
     throw new OciError('MANIFEST_BLOB_UNKNOWN', { detail: { repository, missing } })
-  return { manifest, mediaType, missing }
+  return { manifest, mediaType, missing, present }
 }
 
 /** A client that sends no Content-Type may still say in the body what this is. */
@@ -51,9 +60,10 @@ async function checkContent(
   registry: Registry,
   repository: RepositoryName,
   manifest: ParsedManifest,
-): Promise<{ wrong: Finding[]; missing: Missing[] }> {
+): Promise<{ wrong: Finding[]; missing: Missing[]; present: Set<Digest> }> {
   const wrong: Finding[] = []
   const missing: Missing[] = []
+  const present = new Set<Digest>()
   const required = manifest.kind !== 'other'
   const check = async (
     descriptor: Descriptor,
@@ -63,6 +73,7 @@ async function checkContent(
   ) => {
     wrong.push(...checkUrls(descriptor, registry.settings.urls, path))
     const size = await sizeOf()
+    if (size !== undefined) present.add(descriptor.digest)
     if (size === undefined) {
       if (must) missing.push({ path, digest: descriptor.digest, mediaType: descriptor.mediaType })
     } else if (size !== descriptor.size && manifest.kind !== 'other') {
@@ -85,7 +96,7 @@ async function checkContent(
     const must = required && mustBePresent(registry, child)
     await check(child, `/manifests/${index}`, () => manifestSize(registry, repository, child), must)
   }
-  return { wrong, missing }
+  return { wrong, missing, present }
 }
 
 async function manifestSize(
