@@ -111,10 +111,10 @@ const DRAIN_MS_MAX = 5_000
 export function drainBody(request: IncomingMessage): void {
   if (request.complete || request.destroyed) return
   let drained = 0
-  const timer = setTimeout(() => cut(request), DRAIN_MS_MAX).unref()
+  const timer = setTimeout(() => cutRequest(request), DRAIN_MS_MAX).unref()
   request.on('data', (chunk: Buffer) => {
     drained += chunk.length
-    if (drained > DRAINED_BYTES_MAX) cut(request)
+    if (drained > DRAINED_BYTES_MAX) cutRequest(request)
   })
   request.on('close', () => clearTimeout(timer))
   request.on('error', () => {})
@@ -122,7 +122,7 @@ export function drainBody(request: IncomingMessage): void {
 }
 
 /** Destroying a request of HTTP/2 leaves its stream open; RFC 9113, 8.1 has the stream reset, without an error. */
-function cut(request: IncomingMessage): void {
+export function cutRequest(request: IncomingMessage): void {
   const { stream } = request as IncomingMessage & { readonly stream?: ServerHttp2Stream }
   if (stream) stream.close()
   else request.destroy()

@@ -1,10 +1,19 @@
 // The second listener, for operators: health and metrics, away from the clients.
-import Fastify, { type FastifyListenOptions } from 'fastify'
-import { addReadiness, type Readiness } from '#http/health.ts'
-import type { Metrics } from '#telemetry/metrics.ts'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { ListenOptions } from 'node:net'
+import { errorReply } from '#http/errors.ts'
+import { PlainRoutes, type Readiness, readinessAnswer } from '#http/health.ts'
+import { sendWhole } from '#http/send.ts'
+import { OciError } from '#oci/errors.ts'
+
+/** Whoever can tell the metrics. */
+export interface Measured {
+  exposition(): Promise<{ readonly contentType: string; text(): Promise<string> }>
+}
 
 export interface DebugServerOptions {
-  readonly listen: FastifyListenOptions
+  readonly listen: ListenOptions
   readonly readiness: Readiness
   /** Where the metrics are; undefined for none. */
   readonly metricsPath: string | undefined
@@ -12,17 +21,33 @@ export interface DebugServerOptions {
 
 export async function startDebugServer(
   options: DebugServerOptions,
-  metrics: Metrics,
+  metrics: Measured,
 ): Promise<{ stop(): Promise<void> }> {
-  const app = Fastify({ exposeHeadRoutes: false, forceCloseConnections: true })
-  addReadiness(app, '/debug/health', options.readiness)
+  const answers = new Map([['/debug/health', readinessAnswer(options.readiness)]])
   const { metricsPath } = options
   if (metricsPath !== undefined) {
-    app.get(metricsPath, async (_request, reply) => {
+    answers.set(metricsPath, async () => {
       const exposition = await metrics.exposition()
-      return reply.type(exposition.contentType).send(await exposition.text())
+      return {
+        status: 200,
+        headers: { 'Content-Type': exposition.contentType },
+        body: await exposition.text(),
+      }
     })
   }
-  await app.listen(options.listen)
-  return { stop: () => app.close() }
+  const routes = new PlainRoutes(answers, {})
+  const server = createServer((request, response) => {
+    if (!routes.handle(request, response))
+      sendWhole(response, errorReply(new OciError('ROUTE_UNKNOWN')), request.method === 'HEAD')
+  })
+  server.listen(options.listen)
+  await once(server, 'listening')
+  return {
+    async stop() {
+      const closed = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await closed
+    },
+  }
 }

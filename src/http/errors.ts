@@ -1,5 +1,5 @@
 // The one renderer of refusals: the specification's envelope, the status of the table, and nothing that only we should see.
-import type { Reply } from '#http/send.ts'
+import type { WholeReply } from '#http/send.ts'
 import { OciError } from '#oci/errors.ts'
 
 /** Errors of the operating system that mean "no space": the disk, or a quota on it. */
@@ -13,7 +13,7 @@ export function asOciError(thrown: unknown): OciError {
   return new OciError('INTERNAL', { cause: thrown })
 }
 
-export function errorReply(error: OciError): Reply {
+export function errorReply(error: OciError): WholeReply {
   const { code, status, retryable } = error.row
   const entry = { code, message: error.message, ...(error.detail !== undefined && { detail: error.detail }) }
   const body = JSON.stringify({ errors: [entry] })

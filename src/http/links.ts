@@ -68,6 +68,19 @@ export class Links {
     }
   }
 
+  /** Scheme and authority of absolute URLs, without a slash at the end: `https://registry.example.com`. */
+  base(request: IncomingMessage): string {
+    const { host } = this.#options
+    if (host) return host.replace(/\/+$/, '')
+    const origin = this.origin(request)
+    return `${origin.scheme}://${origin.host}`
+  }
+
+  /** Whether the client speaks to us by TLS, to a proxy before us at least. */
+  isSecure(request: IncomingMessage): boolean {
+    return this.base(request).startsWith('https:')
+  }
+
   /** Address of the client: what a trusted proxy says, else the peer of the connection. */
   remote(request: IncomingMessage): string {
     const peer = request.socket.remoteAddress ?? ''

@@ -10,6 +10,13 @@ export interface Reply {
   readonly body?: Buffer | string | ReplyStream | undefined
 }
 
+/** A reply whose body is at hand, or has none. */
+export interface WholeReply extends Reply {
+  readonly body?: WholeBody
+}
+
+type WholeBody = Buffer | string | undefined
+
 /** A body that is written piece by piece; its Content-Length is in the headers. */
 export interface ReplyStream {
   write(out: ReplyWriter): Promise<void>
@@ -44,16 +51,7 @@ export async function sendReply(
   head: boolean,
 ): Promise<number> {
   const { status, headers, body } = reply
-  if (body === undefined || typeof body === 'string' || Buffer.isBuffer(body)) {
-    const length = body === undefined ? 0 : Buffer.byteLength(body)
-    if (headers['Content-Length'] === undefined && status !== 204 && status !== 304)
-      headers['Content-Length'] = length
-    response.writeHead(status, headers)
-    if (head || body === undefined) response.end()
-    else if (typeof body === 'string' || length > JOINED_BYTES_MAX) response.end(body)
-    else response.end(body.toString('latin1'), 'latin1')
-    return head ? 0 : length
-  }
+  if (isWhole(body)) return sendWhole(response, { status, headers, body }, head)
   try {
     response.writeHead(status, headers)
     if (head) {
@@ -64,6 +62,26 @@ export async function sendReply(
   } finally {
     await body.close()
   }
+}
+
+function isWhole(body: Reply['body']): body is WholeBody {
+  return body === undefined || typeof body === 'string' || Buffer.isBuffer(body)
+}
+
+/** The bytes of the body that went out. */
+export function sendWhole(
+  response: ServerResponse,
+  { status, headers, body }: WholeReply,
+  head: boolean,
+): number {
+  const length = body === undefined ? 0 : Buffer.byteLength(body)
+  if (headers['Content-Length'] === undefined && status !== 204 && status !== 304)
+    headers['Content-Length'] = length
+  response.writeHead(status, headers)
+  if (head || body === undefined) response.end()
+  else if (typeof body === 'string' || length > JOINED_BYTES_MAX) response.end(body)
+  else response.end(body.toString('latin1'), 'latin1')
+  return head ? 0 : length
 }
 
 async function stream(response: ServerResponse, body: ReplyStream, watch: TransferWatch): Promise<number> {

@@ -1,9 +1,8 @@
-// The HTTP server: Fastify on a node server of our own, one wildcard route for /v2/, health beside it.
+// The HTTP server: a node server of our own that hands /v2/ to its handler, answers health, and hands on everything else.
 import {
   createServer as createHttpServer,
   type ServerOptions as HttpServerOptions,
   type IncomingMessage,
-  METHODS,
   type Server,
   type ServerResponse,
 } from 'node:http'
@@ -11,14 +10,17 @@ import type { ServerHttp2Session } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
 import type { ListenOptions } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import { pathBehind } from '#http/address.ts'
+import type { Api } from '#http/api/api.ts'
+import type { AuthEndpoint } from '#http/auth/auth.ts'
 import type { AwaitingContinue } from '#http/body.ts'
 import { Connections } from '#http/connections.ts'
-import { errorReply } from '#http/errors.ts'
-import { addHealthRoutes, type Readiness } from '#http/health.ts'
+import { healthAnswers, PlainRoutes, type Readiness } from '#http/health.ts'
+import { SECURITY_HEADERS } from '#http/security-headers.ts'
 import type { TlsFiles } from '#http/tls.ts'
+import type { TokenEndpoint } from '#http/token.ts'
 import type { V2 } from '#http/v2/dispatch.ts'
-import { OciError } from '#oci/errors.ts'
+import { OnDemand } from '#lib/on-demand.ts'
 
 export interface ServerOptions {
   readonly listen: ListenOptions
@@ -27,10 +29,15 @@ export interface ServerOptions {
   readonly tls?: { readonly files: TlsFiles; readonly http2: boolean } | undefined
   readonly limits: ServerLimits
   readonly readiness: Readiness
+  /** How browsers log in; undefined without users. */
+  readonly auth?: AuthEndpoint | undefined
+  /** The built-in token server; undefined without one. */
+  readonly token?: TokenEndpoint | undefined
+  readonly api: Api
 }
 
 export interface ServerLimits {
-  /** Longest time for the headers of a request. */
+  /** Longest time for the headers of a request, and again for the body of one that is read whole. */
   readonly headerMs: number
   /** How long an idle connection stays open between requests. */
   readonly keepAliveMs: number
@@ -53,41 +60,39 @@ export async function startServer(
   awaitingContinue: AwaitingContinue,
 ): Promise<RunningServer> {
   const { prefix } = options
-  const slot: { handle?: (request: IncomingMessage, response: ServerResponse) => void } = {}
+  const base = `${prefix}v2`
   const node = await createNodeServer(options)
   const connections = new Connections(node, options.tls !== undefined)
   const draining = { on: false }
+  const plain = new PlainRoutes(healthAnswers(prefix, options.readiness), SECURITY_HEADERS)
+  const rest = new OnDemand(async () => {
+    const { openWeb } = await import('#http/web.ts')
+    return openWeb(options, awaitingContinue)
+  })
+  const web = async (request: IncomingMessage, response: ServerResponse) => {
+    try {
+      await (await rest.get()).handle(request, response)
+    } catch (error) {
+      response.destroy(error instanceof Error ? error : undefined)
+    }
+  }
+  // Requests for /v2/ never meet Fastify: their bodies are streams, the specification names its own errors, and its objects and
+  // routing would cost a manifest GET a tenth.
   const begin: Handler = (request, response) => {
     if (request.httpVersionMajor < 2) {
       connections.began(response)
       if (draining.on) response.setHeader('Connection', 'close')
     }
-    slot.handle?.(request, response)
+    const asked = pathBehind(request.url ?? '', base)
+    if (asked) void v2.handle(request, response, asked.path, asked.query)
+    else if (!plain.handle(request, response)) void web(request, response)
   }
   node.on('request', begin)
   node.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     awaitingContinue.add(request)
     begin(request, response)
   })
-  const app = Fastify({
-    serverFactory: (handler) => {
-      slot.handle = handler
-      return node
-    },
-    exposeHeadRoutes: false,
-    routerOptions: { maxParamLength: options.limits.headerBytesMax, caseSensitive: true },
-    frameworkErrors: (_error, _request, reply) =>
-      refuse(
-        reply as FastifyReply,
-        new OciError('NAME_INVALID', { detail: 'the address cannot be decoded' }),
-      ),
-  })
-  app.setNotFoundHandler((_request, reply) => refuse(reply, new OciError('ROUTE_UNKNOWN')))
-  addV2(app, prefix, v2)
-  addHealthRoutes(app, prefix, options.readiness)
-  await app.ready()
-  // Fastify's handler would write its refusal into a reply that is under way; Node's own does not.
-  node.removeAllListeners('clientError')
+  if (options.token || options.auth || options.api.management) await rest.get()
   await listen(node, options.listen)
   const address = node.address()
   return {
@@ -103,7 +108,7 @@ export async function startServer(
       await closed
       clearInterval(idle)
       clearTimeout(cut)
-      await app.close()
+      await (await rest.made)?.close()
     },
     async reloadTls() {
       const context = await options.tls?.files.read()
@@ -115,34 +120,6 @@ export async function startServer(
 
 /** How long a connection may outlive its last transfer while we stop. */
 const IDLE_POLL_MS = 50
-
-function refuse(reply: FastifyReply, error: OciError): void {
-  const { status, headers, body } = errorReply(error)
-  // As bytes: to text Fastify would add a charset, which the media type does not have.
-  void reply
-    .code(status)
-    .headers(headers as Record<string, string>)
-    .send(Buffer.from(String(body)))
-}
-
-/** Everything below /v2/ bypasses Fastify's body parsing: bodies are streams, and the specification names its own errors. */
-function addV2(app: FastifyInstance, prefix: string, v2: V2): void {
-  const base = `${prefix}v2`
-  // A method that Fastify does not know of itself is refused by our own rules too: 405 and what is allowed.
-  for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
-  app.register(async (scope) => {
-    scope.addHook('onRequest', (request, reply) => {
-      reply.hijack()
-      const url = request.raw.url ?? ''
-      const mark = url.indexOf('?')
-      const path = mark < 0 ? url : url.slice(0, mark)
-      void v2.handle(request.raw, reply.raw, path.slice(base.length + 1), mark < 0 ? '' : url.slice(mark + 1))
-    })
-    for (const url of [base, `${base}/`, `${base}/*`]) {
-      scope.route({ method: [...app.supportedMethods], url, handler: async () => {} })
-    }
-  })
-}
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 

@@ -1,5 +1,6 @@
 // /v2/<name>/blobs/<digest>
 import { randomBytes } from 'node:crypto'
+import type { Redirecting } from '#blobs/store.ts'
 import { type Reply, type ReplyStream, readerStream } from '#http/send.ts'
 import type { Context } from '#http/v2/context.ts'
 import { matches } from '#http/v2/manifests.ts'
@@ -7,7 +8,7 @@ import { type ByteRange, parseRange } from '#lib/http-range.ts'
 import { type Digest, parseDigest } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
 import { OCTET_STREAM } from '#oci/media-types.ts'
-import { type BlobContent, deleteBlob, openBlob, statBlob } from '#registry/blobs.ts'
+import { type BlobContent, blobAddress, deleteBlob, openBlob, statBlob } from '#registry/blobs.ts'
 
 function describe(digest: Digest) {
   return {
@@ -35,7 +36,9 @@ export async function getBlob(context: Context): Promise<Reply> {
     await statBlob(registry, route.name, digest)
     return notModified(digest)
   }
-  const content = await openBlob(registry, route.name, digest)
+  if (registry.redirecting && request.headers.range === undefined)
+    return redirect(context, registry.redirecting, digest)
+  const content = await openBlob(registry, route.name, digest, request.headers.range !== undefined)
   try {
     const reply = rangedReply(content, digest, rangesOf(context, content.size, digest))
     context.afterReply = (size, durationMs) =>
@@ -44,6 +47,18 @@ export async function getBlob(context: Context): Promise<Reply> {
   } catch (error) {
     await content.reader?.close()
     throw error
+  }
+}
+
+async function redirect(context: Context, redirecting: Redirecting, digest: Digest): Promise<Reply> {
+  const { registry, route, caller } = context
+  const { url, size } = await blobAddress(registry, redirecting, route.name, digest)
+  // As in registry:2 it counts as a pull, though the bytes go out elsewhere.
+  context.afterReply = (_, durationMs) =>
+    registry.reads.add('blob.pulled', { repository: route.name, digest, size, durationMs }, caller)
+  return {
+    status: 307,
+    headers: { Location: url.href, 'Docker-Content-Digest': digest, 'Cache-Control': 'no-store' },
   }
 }
 

@@ -3,8 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Links } from '#http/links.ts'
 import type { Route } from '#http/v2/route.ts'
 import type { Caller } from '#identity/caller.ts'
+import type { Readable } from '#identity/readable.ts'
 import type { ByteSource } from '#lib/byte-source.ts'
-import type { RepositoryName } from '#oci/reference.ts'
 import type { Registry } from '#registry/registry.ts'
 
 export interface Context {
@@ -15,8 +15,10 @@ export interface Context {
   readonly query: URLSearchParams
   readonly caller: Caller
   readonly body: ByteSource
-  /** Whether the caller may pull from a repository that he names as the source of a mount. */
-  readonly mountable: (repository: RepositoryName) => Promise<boolean>
+  /** Where a mount may take a blob from. */
+  readonly mountSources: () => Promise<Readable>
+  /** What a list of repositories shows. */
+  readonly listed: () => Promise<Readable>
   /** Runs after the reply, with the bytes that went out; for read events. */
   afterReply: ((sent: number, durationMs: number) => void) | undefined
   /** What the access log tells of the content. */

@@ -2,6 +2,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Authenticator, RequestFacts } from '#access/authenticate.ts'
 import { type AwaitingContinue, bodySource, ClientGone, drainBody } from '#http/body.ts'
+import type { ClientCertificates } from '#http/client-certificates.ts'
 import { asOciError, errorReply } from '#http/errors.ts'
 import type { Links } from '#http/links.ts'
 import { ReaderGone, type Reply, sendReply } from '#http/send.ts'
@@ -12,7 +13,6 @@ import { type Match, matchRoute, type Route } from '#http/v2/route.ts'
 import type { Caller } from '#identity/caller.ts'
 import { ANONYMOUS, type Principal, principalName } from '#identity/principal.ts'
 import { OciError } from '#oci/errors.ts'
-import type { RepositoryName } from '#oci/reference.ts'
 import type { Registry } from '#registry/registry.ts'
 import type { Log } from '#telemetry/log.ts'
 import type { Metrics } from '#telemetry/metrics.ts'
@@ -21,6 +21,8 @@ export interface V2Options {
   readonly registry: Registry
   readonly authenticator: Authenticator
   readonly links: Links
+  /** Undefined where certificates of clients do not count. */
+  readonly certificates?: ClientCertificates | undefined
   readonly watch: TransferWatch
   readonly awaitingContinue: AwaitingContinue
   readonly metrics: Metrics
@@ -32,6 +34,15 @@ export interface V2Options {
   /** On every reply: `http.headers` and our own. */
   readonly headers: OutgoingHttpHeaders
   readonly newRequestId: () => string
+  /** Hears of every refusal, once it is rendered. */
+  readonly onRefused?: ((error: OciError, refused: Refused) => void) | undefined
+}
+
+/** A request that was refused. */
+export interface Refused {
+  readonly caller: Caller
+  /** Undefined where the address is none of ours. */
+  readonly route: Route | undefined
 }
 
 const NO_QUERY = new URLSearchParams()
@@ -78,7 +89,7 @@ export class V2 {
         this.#finish(request, trace, CLIENT_CLOSED_REQUEST, 0)
         return
       }
-      reply = this.#refuse(error, trace)
+      reply = this.#refuse(error, trace, request)
     }
     let sent = 0
     try {
@@ -112,14 +123,9 @@ export class V2 {
     const route = known(match, request.method)
     trace.route = route
     const { authenticator } = this.#options
-    const facts = lazyFacts(links, request)
+    const facts = lazyFacts(this.#options, request, trace)
     trace.principal = await authenticator.authenticate(request.headers, accessFor(route), facts)
-    const caller: Caller = {
-      principal: trace.principal,
-      requestId: trace.requestId,
-      remote: trace.remote,
-      userAgent: request.headers['user-agent']?.slice(0, 300),
-    }
+    const caller = callerOf(request, trace, links)
     const context: Context = {
       registry,
       links,
@@ -128,7 +134,10 @@ export class V2 {
       query: query === '' ? NO_QUERY : new URLSearchParams(query),
       caller,
       body: bodySource(request, response, watch, awaitingContinue),
-      mountable: (name) => mayPull(authenticator, request, name, facts),
+      mountSources: async () =>
+        authenticator.mountSources ? authenticator.mountSources(request.headers, facts) : 'everything',
+      listed: async () =>
+        authenticator.listed ? authenticator.listed(request.headers, facts) : 'everything',
       afterReply: undefined,
       digest: undefined,
     }
@@ -136,9 +145,10 @@ export class V2 {
     return OPERATIONS[route.operation].handle(context)
   }
 
-  #refuse(thrown: unknown, trace: Trace): Reply {
+  #refuse(thrown: unknown, trace: Trace, request: IncomingMessage): Reply {
     const error = asOciError(thrown)
-    if (error.reason === 'CREDENTIALS_INVALID') this.#options.metrics.authFailed()
+    if (error.reason === 'CREDENTIALS_INVALID' || error.reason === 'TOKEN_INVALID')
+      this.#options.metrics.authFailed()
     if (error.row.status >= 500) {
       this.#options.log.error('a request failed', {
         requestId: trace.requestId,
@@ -148,6 +158,10 @@ export class V2 {
         error: describeError(error.cause ?? error),
       })
     }
+    this.#options.onRefused?.(error, {
+      caller: callerOf(request, trace, this.#options.links),
+      route: trace.route,
+    })
     const reply = errorReply(error)
     return { ...reply, headers: { ...reply.headers, 'X-Request-Id': trace.requestId } }
   }
@@ -177,9 +191,26 @@ export class V2 {
   }
 }
 
-/** Only a challenge needs to know how the client sees us; most requests never ask. */
-function lazyFacts(links: Links, request: IncomingMessage): RequestFacts {
+function callerOf(request: IncomingMessage, { principal, requestId, remote }: Trace, links: Links): Caller {
+  const userAgent = request.headers['user-agent']?.slice(0, 300)
   return {
+    principal,
+    requestId,
+    remote,
+    userAgent,
+    method: request.method,
+    origin: () => links.base(request),
+  }
+}
+
+/** Only a challenge needs to know how the client sees us; most requests never ask. */
+function lazyFacts({ links, certificates }: V2Options, request: IncomingMessage, trace: Trace): RequestFacts {
+  return {
+    certificate: certificates && (() => certificates.namesOf(request)),
+    remote: trace.remote,
+    identified(principal) {
+      trace.principal = principal
+    },
     get host() {
       return links.origin(request).host
     },
@@ -196,25 +227,6 @@ function known(match: Match | undefined, method: string | undefined): Route {
     detail: { method, allow: match.allow },
     headers: { Allow: match.allow },
   })
-}
-
-async function mayPull(
-  authenticator: Authenticator,
-  request: IncomingMessage,
-  name: RepositoryName,
-  facts: RequestFacts,
-): Promise<boolean> {
-  try {
-    await authenticator.authenticate(
-      request.headers,
-      [{ type: 'repository', name, actions: ['pull'] }],
-      facts,
-    )
-    return true
-  } catch (error) {
-    if (error instanceof OciError) return false
-    throw error
-  }
 }
 
 function describeError(error: unknown): string {

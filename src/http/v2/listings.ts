@@ -27,7 +27,8 @@ export async function getCatalog(context: Context): Promise<Reply> {
   const max = registry.settings.catalogPageMax
   const limit = parseCount(query) ?? Math.min(REPOSITORIES_WITHOUT_N, max)
   if (limit > max) throw new OciError('PAGINATION_INVALID', { detail: { n: query.get('n'), max } })
-  const { items, next } = await listRepositories(registry, query.get('last') ?? '', limit)
+  const listed = await context.listed()
+  const { items, next } = await listRepositories(registry, query.get('last') ?? '', limit, listed)
   return list({ repositories: items }, nextLink(context, '_catalog', next, { n: String(limit) }))
 }
 

@@ -4,6 +4,7 @@ import type { ManifestRecord } from '#db/manifests.ts'
 import { collectBody, contentLength } from '#http/body.ts'
 import type { Reply } from '#http/send.ts'
 import type { Context } from '#http/v2/context.ts'
+import { warningHeader } from '#http/v2/warning-header.ts'
 import { bareMediaType } from '#oci/bare-media-type.ts'
 import { OciError } from '#oci/errors.ts'
 import { parseReference, parseTag } from '#oci/reference.ts'
@@ -87,15 +88,17 @@ export async function putManifest(context: Context): Promise<Reply> {
       'Docker-Content-Digest': pushed.digest,
       ...(pushed.subject !== undefined && { 'OCI-Subject': pushed.subject }),
       ...(tags.length > 0 && { 'OCI-Tag': pushed.tags.join(', ') }),
-      ...(pushed.missing.length > 0 && { Warning: missingWarning(pushed.missing) }),
+      ...warningHeader([
+        ...(pushed.missing.length > 0 ? [missingWarning(pushed.missing)] : []),
+        ...pushed.warnings,
+      ]),
     },
   }
 }
 
-/** distribution-spec, "Warnings": code 299, no agent, no date. */
 function missingWarning(missing: readonly Missing[]): string {
   const more = missing.length > 1 ? ` and ${missing.length - 1} more` : ''
-  return `299 - "accepted as a sparse manifest: ${missing[0]?.digest}${more} not in this repository"`
+  return `accepted as a sparse manifest: ${missing[0]?.digest}${more} not in this repository`
 }
 
 export async function removeManifest({ registry, caller, route }: Context): Promise<Reply> {

@@ -2,18 +2,19 @@
 import { contentLength } from '#http/body.ts'
 import type { Reply } from '#http/send.ts'
 import type { Context } from '#http/v2/context.ts'
+import { warningHeader } from '#http/v2/warning-header.ts'
+import { mayRead } from '#identity/readable.ts'
 import { type ContentRange, parseContentRange } from '#lib/content-range.ts'
 import { parseAlgorithm, parseDigest } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
 import { isRepositoryName } from '#oci/reference.ts'
 import { mountBlob, type StoredBlob } from '#registry/blobs.ts'
+import { rangeHeader, type UploadBody } from '#registry/upload-bytes.ts'
 import {
   appendToUpload,
   cancelUpload,
   closeUpload,
   openUpload,
-  rangeHeader,
-  type UploadBody,
   type UploadStatus,
   uploadStatus,
   uploadWhole,
@@ -39,12 +40,13 @@ export async function postUpload(context: Context): Promise<Reply> {
 }
 
 /** A source that is no name, does not exist or has no such blob is no error: the client uploads instead. */
-async function tryMount({ registry, caller, route, query, mountable }: Context, mount: string) {
+async function tryMount({ registry, caller, route, query, mountSources }: Context, mount: string) {
   const from = query.get('from')
   const digest = parseDigest(mount)
-  if (from === null || from === '') return mountBlob(registry, caller, route.name, digest, undefined)
-  if (!isRepositoryName(from) || !(await mountable(from))) return undefined
-  return mountBlob(registry, caller, route.name, digest, from)
+  const sources = await mountSources()
+  if (from === null || from === '') return mountBlob(registry, caller, route.name, digest, { among: sources })
+  if (!isRepositoryName(from) || !mayRead(sources, from)) return undefined
+  return mountBlob(registry, caller, route.name, digest, { from })
 }
 
 export async function getUpload(context: Context): Promise<Reply> {
@@ -99,7 +101,7 @@ function accepted(context: Context, { id, offset }: UploadStatus, status: number
   }
 }
 
-function created(context: Context, { digest }: StoredBlob): Reply {
+function created(context: Context, { digest, warnings = [] }: StoredBlob): Reply {
   const { links, request, route } = context
   context.digest = digest
   return {
@@ -107,6 +109,7 @@ function created(context: Context, { digest }: StoredBlob): Reply {
     headers: {
       Location: links.v2(request, `${route.name}/blobs/${digest}`),
       'Docker-Content-Digest': digest,
+      ...warningHeader(warnings),
     },
   }
 }
