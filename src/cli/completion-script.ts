@@ -59,8 +59,13 @@ if [ "$funcstack[1]" = _stowage ]; then _stowage "$@"; else compdef _stowage sto
 
 function fish(commands: CompletionWords): string {
   const quote = (text: string) => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
-  const lines: string[] = []
-  for (const [path, { words }] of commands) {
+  // What every command takes is said once: the script is read at each start of the shell.
+  const everywhere = [...(commands.get('')?.words ?? [])].filter(
+    (word) => word.startsWith('--') && [...commands.values()].every(({ words }) => words.includes(word)),
+  )
+  const lines = everywhere.map((word) => `complete -c stowage -l ${word.slice(2)}`)
+  for (const [path, command] of commands) {
+    const words = command.words.filter((word) => !everywhere.includes(word))
     const parts = path === '' ? [] : path.split(' ')
     const condition =
       parts.length === 0

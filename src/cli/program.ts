@@ -1,16 +1,25 @@
 // The command line: every command with its arguments, help and an example.
 // A server starts through here too, so nothing that only a client needs is loaded before its command runs.
 import { Command, CommanderError } from 'commander'
+import type { ChainPlace } from '#access/audit/chain.ts'
+import type { AuditEntryView } from '#access/audit/entry-view.ts'
+import type { ChainReport } from '#access/audit/verify-chain.ts'
 import type { ClientEnvironment } from '#cli/client-environment.ts'
+import { addAdminCommand } from '#cli/commands/admin.ts'
 import { addAdoptCommand } from '#cli/commands/adopt.ts'
+import { addAuditCommand } from '#cli/commands/audit.ts'
 import { addCompletionCommand } from '#cli/commands/completion.ts'
 import { addConfigCommand } from '#cli/commands/config.ts'
 import { addCopyCommand } from '#cli/commands/copy.ts'
 import { addDeleteCommand } from '#cli/commands/delete.ts'
 import { addDiffCommand } from '#cli/commands/diff.ts'
 import { addExportCommand } from '#cli/commands/export.ts'
+import { addGarbageCollectCommand } from '#cli/commands/garbage-collect.ts'
+import { addGcCommand } from '#cli/commands/gc.ts'
+import { addHistoryCommands } from '#cli/commands/history.ts'
 import { addHtpasswdCommand } from '#cli/commands/htpasswd.ts'
 import { addInspectCommand } from '#cli/commands/inspect.ts'
+import { addJobsCommand } from '#cli/commands/jobs.ts'
 import { addListCommand } from '#cli/commands/list.ts'
 import { addLoginCommand } from '#cli/commands/login.ts'
 import { addLogoutCommand } from '#cli/commands/logout.ts'
@@ -38,6 +47,22 @@ export interface Actions {
   readonly checkConfig: (file: string | undefined) => Promise<{ text: string; warnings: readonly string[] }>
   /** Indexes a folder of registry:2 that nobody uses meanwhile. */
   readonly adopt: (folder: string) => Promise<AdoptedFolder>
+  /** Collects the garbage of the store that a configuration names, as registry:2's command does. */
+  readonly collectGarbage: (
+    file: string | undefined,
+    options: {
+      readonly dryRun: boolean
+      readonly deleteUntagged: boolean
+      readonly emit: (line: string) => void
+      readonly signal: AbortSignal
+    },
+  ) => Promise<{ readonly blobs: number; readonly bytes: number; readonly waits: boolean }>
+  /** Sets a password in the folder of a registry that is stopped. */
+  readonly resetPassword: (folder: string, name: string, password: string) => Promise<void>
+  /** Checks the audit log in the folder of a registry that is stopped. */
+  readonly verifyAudit: (folder: string, noted: ChainPlace | undefined) => Promise<ChainReport>
+  /** Hands over each of its entries, the oldest first. */
+  readonly exportAudit: (folder: string, take: (entry: AuditEntryView) => void) => Promise<void>
   /** A line from the terminal that is not shown there, or from standard input. */
   readonly readPassword: (prompt: string) => Promise<string>
   /** The same, shown. */
@@ -81,6 +106,12 @@ export function buildProgram(name: string, actions: Actions, output: Output): Co
   addUnpackCommand(program, tools)
   addTagCommand(program, tools)
   addDeleteCommand(program, tools)
+  addHistoryCommands(program, tools)
+  addGcCommand(program, tools)
+  addGarbageCollectCommand(program, tools)
+  addJobsCommand(program, tools)
+  addAdminCommand(program, tools)
+  addAuditCommand(program, tools)
   addAdoptCommand(program, tools)
   addExportCommand(program, tools)
   addCompletionCommand(program, tools)

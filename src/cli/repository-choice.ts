@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { asUsage } from '#cli/image-text.ts'
 import { CommandFailure, EXIT } from '#cli/output.ts'
 import type { ReadableCollection } from '#client/collection.ts'
-import { globToRegExp } from '#lib/glob.ts'
+import { globMatcher } from '#lib/glob.ts'
 import { parseRepositoryName, type RepositoryName } from '#oci/reference.ts'
 
 export interface RepositoryChoice {
@@ -29,18 +29,18 @@ export async function chooseRepositories(
     })
   }
   const found = new Set<RepositoryName>()
-  const patterns: RegExp[] = choice.all ? [globToRegExp('**')] : []
+  const patterns = choice.all ? [globMatcher('**')] : []
   for (const text of wanted) {
-    if (/[*?]/.test(text)) patterns.push(globToRegExp(text))
+    if (/[*?]/.test(text)) patterns.push(globMatcher(text))
     else found.add(asUsage(() => parseRepositoryName(text)))
   }
   // A name alone needs no catalog, which not every registry shows.
   if (patterns.length > 0) {
     for await (const name of collection.repositories({ signal }))
-      if (patterns.some((pattern) => pattern.test(name))) found.add(name)
+      if (patterns.some((matches) => matches(name))) found.add(name)
   }
-  const excluded = choice.exclude.map(globToRegExp)
-  const names = [...found].filter((name) => !excluded.some((pattern) => pattern.test(name))).sort()
+  const excluded = choice.exclude.map(globMatcher)
+  const names = [...found].filter((name) => !excluded.some((matches) => matches(name))).sort()
   if (names.length === 0 && wanted.length > 0)
     throw new CommandFailure(EXIT.notFound, `${collection.label} has no repository that matches`)
   return names

@@ -9,6 +9,7 @@ import { copy } from '#client/copy.ts'
 import type { CopyOptions, CopyResult } from '#client/copy-options.ts'
 import { parsePlatform } from '#client/platform-choice.ts'
 import { formatImageName } from '#client/reference-name.ts'
+import { newTransfers } from '#client/shared-transfers.ts'
 import { BlobWhereabouts } from '#client/whereabouts.ts'
 import { parseTag, type Reference, type Tag } from '#oci/reference.ts'
 
@@ -49,27 +50,25 @@ export async function transfer(session: Session, ends: Ends, options: TransferOp
         },
       ]
   const common: CopyOptions = {
+    transfers: newTransfers(),
     platform,
     referrers: options.referrers,
     nonDistributable: options.nonDistributable,
     whereabouts: new BlobWhereabouts(),
     onProgress: session.progress.onCopy,
-    signal: session.signal,
   }
-  const reports = await finishing(place, async () => {
-    const done: TransferReport[] = []
-    for (const wish of wishes) {
-      const result = await copy(source.place, place, { ...common, ...wish })
+  const reports = await finishing(place, () =>
+    sideBySide(wishes, session.signal, async (wish, signal) => {
+      const result = await copy(source.place, place, { ...common, ...wish, signal })
       if (name.digest !== undefined && result.root.digest !== name.digest) {
         throw new CommandFailure(
           EXIT.verification,
           `${source.text} is ${result.root.digest}, not ${name.digest}`,
         )
       }
-      done.push(reportOf(result, wish.tags))
-    }
-    return done
-  })
+      return reportOf(result, wish.tags)
+    }),
+  )
   const { tag: _, digest: __, ...bare } = name
   const to = formatImageName(bare)
   const value = options.allTags
@@ -77,6 +76,33 @@ export async function transfer(session: Session, ends: Ends, options: TransferOp
     : { source: source.text, destination: to, ...reports[0] }
   for (const report of reports) session.say(summary(report))
   session.print(value, () => reports.flatMap((report) => lines(to, report)))
+}
+
+/** Images wait for answers most of the time; their blobs are moved within one budget. */
+const IMAGES_AT_ONCE = 4
+
+/** Results come in the order of the wishes. The first failure ends the others, and is thrown when they have ended. */
+async function sideBySide(
+  wishes: readonly Wish[],
+  signal: AbortSignal,
+  work: (wish: Wish, signal: AbortSignal) => Promise<TransferReport>,
+): Promise<TransferReport[]> {
+  const ending = new AbortController()
+  const either = AbortSignal.any([signal, ending.signal])
+  const reports = new Map<number, TransferReport>()
+  const left = wishes.entries()
+  const lane = async () => {
+    for (const [at, wish] of left) reports.set(at, await work(wish, either))
+  }
+  const lanes = Array.from({ length: Math.min(IMAGES_AT_ONCE, wishes.length) }, lane)
+  try {
+    await Promise.all(lanes)
+  } catch (error) {
+    ending.abort(error)
+    await Promise.allSettled(lanes)
+    throw error
+  }
+  return [...reports].sort(([a], [b]) => a - b).map(([, report]) => report)
 }
 
 /** The tags that the destination gets: those that were named, else the tag of the source, else `latest`. */

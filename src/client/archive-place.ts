@@ -15,6 +15,7 @@ import {
 import { indexTar, type TarFile } from '#client/tar-index.ts'
 import { collect, type VerifiedSource, verified } from '#client/verify.ts'
 import type { ByteSource } from '#lib/byte-source.ts'
+import { SlabPool } from '#lib/slab.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
 import { algorithmOf, type Digest, encodedOf } from '#oci/digest.ts'
 import { isTag, type Reference, type Tag } from '#oci/reference.ts'
@@ -32,6 +33,7 @@ export class ArchivePlace implements ReadablePlace, TagListing {
   readonly #path: string
   readonly #files: ReadonlyMap<string, TarFile>
   readonly #contents: Contents
+  readonly #slabs = new SlabPool()
 
   private constructor(path: string, files: ReadonlyMap<string, TarFile>, contents: Contents) {
     this.label = `archive ${path}`
@@ -102,7 +104,7 @@ export class ArchivePlace implements ReadablePlace, TagListing {
   }
 
   #read({ start, size }: TarFile, from: number, signal?: AbortSignal): ByteSource {
-    return fileSource({ path: this.#path, start: start + from, end: start + size }, signal)
+    return fileSource({ path: this.#path, start: start + from, end: start + size }, this.#slabs, signal)
   }
 }
 
@@ -110,7 +112,7 @@ async function readContents(path: string, files: ReadonlyMap<string, TarFile>): 
   const source = (name: string): ByteSource => {
     const file = files.get(name)
     if (!file) throw new ClientError('invalid', `the archive ${path} does not have ${name}`)
-    return fileSource({ path, start: file.start, end: file.start + file.size })
+    return fileSource({ path, start: file.start, end: file.start + file.size }, new SlabPool())
   }
   const bytes = (name: string, bytesMax: number) => collect(source(name), bytesMax, `${name} of ${path}`)
   if (files.has('index.json')) {

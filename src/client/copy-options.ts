@@ -1,4 +1,5 @@
 // What can be asked of a copy, what it tells while it runs, and what it says in the end.
+import type { SharedTransfers } from '#client/shared-transfers.ts'
 import type { BlobWhereabouts } from '#client/whereabouts.ts'
 import type { Descriptor, Platform } from '#oci/descriptor.ts'
 import type { Reference, Tag } from '#oci/reference.ts'
@@ -27,6 +28,8 @@ export interface CopyOptions {
   readonly nonDistributable?: boolean | undefined
   readonly transfersMax?: number | undefined
   readonly bytesInFlightMax?: number | undefined
+  /** For several copies into one place at the same time; it takes the place of the two limits above. */
+  readonly transfers?: SharedTransfers | undefined
   /** Remembers over several copies which repository has which blob, so that it is mounted from there. */
   readonly whereabouts?: BlobWhereabouts | undefined
   readonly onProgress?: ((event: CopyEvent) => void) | undefined

@@ -1,13 +1,11 @@
 // copy(source, destination): push, pull, mirror and export are all this. It walks the graph of an image, skips what the
-// destination has, moves blobs side by side within a budget, and sends a manifest only after all it needs.
-import { Budget } from '#client/budget.ts'
+// destination has, and sends a manifest only after all it needs.
+import { BlobMover } from '#client/blob-mover.ts'
 import { ClientError } from '#client/client-error.ts'
-import type { BlobOutcome, CopyEvent, CopyOptions, CopyResult } from '#client/copy-options.ts'
+import type { CopyEvent, CopyOptions, CopyResult } from '#client/copy-options.ts'
 import { type ManifestLinks, readLinks } from '#client/graph.ts'
 import {
-  type BlobContent,
   isManifestType,
-  isMounting,
   isReferring,
   type ManifestContent,
   type ReadablePlace,
@@ -17,13 +15,9 @@ import { choosePlatform, formatPlatform } from '#client/platform-choice.ts'
 import { verifyBytes } from '#client/verify.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
 import { algorithmOf, type Digest, encodedOf } from '#oci/digest.ts'
-import { isIndexType, isNonDistributable } from '#oci/media-types.ts'
-import { formatReference, isTag, type RepositoryName } from '#oci/reference.ts'
+import { isIndexType } from '#oci/media-types.ts'
+import { formatReference, isTag } from '#oci/reference.ts'
 
-export const TRANSFERS_MAX = 6
-export const BYTES_IN_FLIGHT_MAX = 64 * 1024 * 1024
-/** What one transfer holds in buffers at most: the stream's window, and what is gathered for the disk. */
-const TRANSFER_BYTES_MAX = 4 * 1024 * 1024
 /** Indexes may nest; an honest one does so once or twice. */
 const DEPTH_MAX = 16
 const MANIFESTS_MAX = 100_000
@@ -57,20 +51,13 @@ export async function copy(
   }
 }
 
-interface Count {
-  blobs: number
-  bytes: number
-}
-
 class Walk {
   readonly #source: ReadablePlace
   readonly #destination: WritablePlace
   readonly #options: CopyOptions
   readonly #signal: AbortSignal
-  readonly #budget: Budget
+  readonly #blobs: BlobMover
   readonly #manifests = new Map<Digest, Promise<void>>()
-  readonly #blobs = new Map<Digest, Promise<void>>()
-  readonly #counts = { copied: newCount(), mounted: newCount(), present: newCount(), 'left-out': newCount() }
   #manifestBytes = 0
   #manifestsCopied = 0
   #manifestsSkipped = 0
@@ -81,20 +68,18 @@ class Walk {
     this.#destination = destination
     this.#options = options
     this.#signal = signal
-    this.#budget = new Budget({
-      transfersMax: options.transfersMax ?? TRANSFERS_MAX,
-      bytesInFlightMax: options.bytesInFlightMax ?? BYTES_IN_FLIGHT_MAX,
-    })
+    this.#blobs = new BlobMover(source, destination, options, signal)
   }
 
   async run(): Promise<CopyResult> {
     const root = (await this.#unchangedRoot()) ?? (await this.#copyRoot())
+    const { counts } = this.#blobs
     return {
       root,
-      copied: this.#counts.copied,
-      mounted: this.#counts.mounted,
-      skipped: this.#counts.present,
-      leftOut: this.#counts['left-out'],
+      copied: counts.copied,
+      mounted: counts.mounted,
+      skipped: counts.present,
+      leftOut: counts['left-out'],
       manifestsCopied: this.#manifestsCopied,
       manifestsSkipped: this.#manifestsSkipped,
       referrers: this.#referrers,
@@ -103,7 +88,7 @@ class Walk {
 
   /** Resolves when nothing of this copy is under way any more. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.#manifests.values(), ...this.#blobs.values()])
+    await Promise.allSettled([...this.#manifests.values(), this.#blobs.settled()])
   }
 
   /**
@@ -213,9 +198,9 @@ class Walk {
     await each(links.manifests, SIBLINGS_MAX, async (child) => {
       if (isManifestType(child.mediaType)) await this.#manifest(child, depth + 1)
       // An index may also name things that are no manifests.
-      else await this.#blob(child)
+      else await this.#blobs.move(child)
     })
-    await Promise.all(links.blobs.map((blob) => this.#blob(blob)))
+    await Promise.all(links.blobs.map((blob) => this.#blobs.move(blob)))
   }
 
   /**
@@ -255,76 +240,6 @@ class Walk {
     }
   }
 
-  #blob(descriptor: Descriptor): Promise<void> {
-    const known = this.#blobs.get(descriptor.digest)
-    if (known) return known
-    const work = this.#copyBlob(descriptor)
-    work.catch(() => {})
-    this.#blobs.set(descriptor.digest, work)
-    return work
-  }
-
-  async #copyBlob(descriptor: Descriptor): Promise<void> {
-    if (isNonDistributable(descriptor.mediaType) && !this.#options.nonDistributable) {
-      this.#count(descriptor, 'left-out')
-      return
-    }
-    const outcome = await this.#budget.run(
-      Math.min(descriptor.size, TRANSFER_BYTES_MAX),
-      this.#signal,
-      async () => {
-        if (await this.#destination.has(descriptor, { signal: this.#signal })) return 'present'
-        this.#tell({ type: 'blob-start', descriptor })
-        return await this.#destination.pushBlob(descriptor, this.#contentOf(descriptor), {
-          signal: this.#signal,
-          mountFrom: this.#mountFrom(descriptor.digest),
-        })
-      },
-    )
-    if (isMounting(this.#destination)) this.#options.whereabouts?.add(this.#destination, descriptor.digest)
-    this.#count(descriptor, outcome)
-  }
-
-  #contentOf(descriptor: Descriptor): BlobContent {
-    const { onProgress } = this.#options
-    const source = this.#source
-    const call = { signal: this.#signal }
-    let opened = false
-    const restarted = (from: number) => {
-      if (opened) onProgress?.({ type: 'blob-restart', descriptor, from })
-      opened = true
-    }
-    const counting = <S extends BlobSource>(open: S): S => {
-      if (!onProgress) return open
-      const counted: BlobSource = (sink) =>
-        open((chunk) => {
-          onProgress({ type: 'bytes', descriptor, bytes: chunk.byteLength })
-          return sink(chunk)
-        })
-      return counted as S
-    }
-    return {
-      whole: () => {
-        restarted(0)
-        return counting(source.blob(descriptor, call))
-      },
-      from: (start) => {
-        restarted(start)
-        return counting(source.blobFrom(descriptor, start, call))
-      },
-    }
-  }
-
-  /** A repository of the destination's registry that has the blob: the source itself, or where an earlier copy put it. */
-  #mountFrom(digest: Digest): RepositoryName | undefined {
-    if (!isMounting(this.#destination)) return undefined
-    const { registry, repository } = this.#destination
-    if (isMounting(this.#source) && this.#source.registry === registry) {
-      return this.#source.repository === repository ? undefined : this.#source.repository
-    }
-    return this.#options.whereabouts?.find(registry, digest, repository)
-  }
-
   async #fetch(descriptor: Descriptor): Promise<ManifestContent> {
     const content = await this.#source.manifest({ digest: descriptor.digest }, { signal: this.#signal })
     if (!content) throw this.#missing(descriptor.digest)
@@ -338,22 +253,9 @@ class Walk {
     return new ClientError('not-found', `${this.#source.label} does not have ${what}`)
   }
 
-  #count(descriptor: Descriptor, outcome: BlobOutcome): void {
-    const count = this.#counts[outcome]
-    count.blobs += 1
-    count.bytes += descriptor.size
-    this.#tell({ type: 'blob-end', descriptor, outcome })
-  }
-
   #tell(event: CopyEvent): void {
     this.#options.onProgress?.(event)
   }
-}
-
-type BlobSource = ReturnType<BlobContent['from']>
-
-function newCount(): Count {
-  return { blobs: 0, bytes: 0 }
 }
 
 /** Runs work for each item, at most `width` at once. The first failure ends it. */

@@ -1,6 +1,5 @@
 // The `docker-credential-*` programs: they keep passwords in the keychain of the system.
 // Source: docker/docker-credential-helpers, README "Development".
-import { spawn } from 'node:child_process'
 import { ClientError } from '#client/client-error.ts'
 import type { Credentials } from '#client/credentials.ts'
 import { isObject } from '#oci/parse-descriptor.ts'
@@ -67,18 +66,20 @@ function failed({ name }: HelperOptions, action: string): ClientError {
   })
 }
 
-function run(
+async function run(
   { name, environment, timeoutMs = HELPER_TIMEOUT_MS }: HelperOptions,
   action: string,
   input: string,
 ): Promise<{ readonly ok: boolean; readonly output: string }> {
-  return new Promise((resolve, reject) => {
-    if (!NAME.test(name)) {
-      reject(
-        new ClientError('invalid', `${JSON.stringify(name.slice(0, 100))} is no name of a credential helper`),
-      )
-      return
-    }
+  if (!NAME.test(name)) {
+    throw new ClientError(
+      'invalid',
+      `${JSON.stringify(name.slice(0, 100))} is no name of a credential helper`,
+    )
+  }
+  // Here and not above: few have a helper.
+  const { spawn } = await import('node:child_process')
+  return await new Promise((resolve, reject) => {
     const program = `docker-credential-${name}`
     const child = spawn(program, [action], {
       env: environment,

@@ -1,9 +1,8 @@
-// One exchange of many bytes over a connection of our own, with the watchdog, the back-pressure and the errors of
-// exchange.ts.
+// One exchange over a connection of our own, with the watchdog, the back-pressure and the errors of exchange.ts.
 import type { LookupFunction } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
+import { Budget } from '#client/budget.ts'
 import { ClientError } from '#client/client-error.ts'
-import { DirectConnection } from '#client/direct-connection.ts'
 import {
   BodyFailure,
   EnoughRead,
@@ -13,8 +12,9 @@ import {
   type WireReply,
   type WireRequest,
 } from '#client/exchange.ts'
-import { SlabPool } from '#client/slab.ts'
 import type { ByteSink } from '#lib/byte-source.ts'
+import { DirectConnection } from '#lib/direct-connection.ts'
+import { SlabPool } from '#lib/slab.ts'
 
 export interface DirectExchangeOptions {
   /** For a URL: a client certificate goes to one host alone. */
@@ -22,6 +22,8 @@ export interface DirectExchangeOptions {
   readonly lookup?: LookupFunction | undefined
   readonly connectTimeoutMs: number
   readonly limits: ExchangeLimits
+  /** Of small requests, that is of those that are not bulk and send no stream: the caller bounds how many those are. */
+  readonly smallPerOriginMax: number
 }
 
 /** Servers close what is idle for 5 seconds and more; what is older is not trusted to be open. */
@@ -37,15 +39,27 @@ export class DirectExchanges {
   readonly #options: DirectExchangeOptions
   readonly #idle = new Map<string, Idle[]>()
   readonly #slabs = new SlabPool()
+  readonly #small = new Map<string, Budget>()
+  /** Whether the last reply of an origin could be read. */
+  readonly #readable = new Map<string, boolean>()
 
   constructor(options: DirectExchangeOptions) {
     this.#options = options
   }
 
   /**
+   * Whether a request that another could send as well is better sent here. A write is, when the origin is known to answer
+   * in a form that is read: what became of a write whose reply is not understood, nobody knows.
+   */
+  suits(request: WireRequest): boolean {
+    const readable = this.#readable.get(request.url.origin)
+    if (request.bulk) return !isWrite(request) || readable !== false
+    return isWrite(request) ? readable === true : readable !== false
+  }
+
+  /**
    * Resolves with the reply when all of it was taken; with undefined when its form is not read here, and nothing of it was
-   * passed on: then another must ask again. A request with a body cannot be asked again without a look at what became of
-   * it, so then that is an error of the connection. The caller bounds how many run at once.
+   * passed on: then another must ask again. A write cannot be sent again without a look at what became of it, so then that is an error of the connection.
    * @throws as exchange does
    */
   async send(
@@ -53,9 +67,22 @@ export class DirectExchanges {
     onHead: OnHead,
     signal: AbortSignal | undefined,
   ): Promise<WireReply | undefined> {
+    if (request.bulk || isStream(request.body)) return await this.#send(request, onHead, signal)
+    const { origin } = request.url
+    const limits = { transfersMax: this.#options.smallPerOriginMax, bytesInFlightMax: 0 }
+    const budget = this.#small.get(origin) ?? new Budget(limits)
+    this.#small.set(origin, budget)
+    return await budget.run(0, signal, () => this.#send(request, onHead, signal))
+  }
+
+  async #send(
+    request: WireRequest,
+    onHead: OnHead,
+    signal: AbortSignal | undefined,
+  ): Promise<WireReply | undefined> {
     signal?.throwIfAborted()
-    // A body is sent over a new connection: a stale one would swallow the beginning of it.
-    const idle = request.body === undefined ? this.#takeIdle(request.url.origin) : undefined
+    // A stream is sent over a new connection: a stale one would swallow the beginning of it.
+    const idle = isStream(request.body) ? undefined : this.#takeIdle(request.url.origin)
     if (idle) {
       try {
         return await this.#use(idle, request, onHead, signal)
@@ -85,8 +112,9 @@ export class DirectExchanges {
   ): Promise<WireReply | undefined> {
     const reply = await exchangeOver(connection, request, this.#options.limits, onHead, signal)
     if (connection.reusable) this.#keep(request.url.origin, connection)
-    if (!reply && request.body !== undefined) {
-      throw Object.assign(new Error('the reply to an upload has a form that is not read'), {
+    this.#readable.set(request.url.origin, reply !== undefined)
+    if (!reply && isWrite(request)) {
+      throw Object.assign(new Error('the reply to a write has a form that is not read'), {
         code: 'UNREADABLE_REPLY',
       })
     }
@@ -111,6 +139,20 @@ export class DirectExchanges {
   }
 }
 
+function isStream(body: WireRequest['body']): body is StreamBody {
+  return body !== undefined && !(body instanceof Uint8Array)
+}
+
+function isWrite({ method }: WireRequest): boolean {
+  return method !== 'GET' && method !== 'HEAD'
+}
+
+/** What says how long the body is. A POST, PUT or PATCH without one says so too: several registries insist on it. */
+function lengthOf({ method, body }: WireRequest): Record<string, string> {
+  if (body !== undefined) return { 'content-length': String(isStream(body) ? body.size : body.byteLength) }
+  return /^P/.test(method) ? { 'content-length': '0' } : {}
+}
+
 function exchangeOver(
   connection: DirectConnection,
   request: WireRequest,
@@ -118,7 +160,7 @@ function exchangeOver(
   onHead: OnHead,
   signal: AbortSignal | undefined,
 ): Promise<WireReply | undefined> {
-  const body = request.body instanceof Uint8Array ? undefined : request.body
+  const body = isStream(request.body) ? request.body : undefined
   return new Promise((resolve, reject) => {
     let reply: WireReply | undefined
     let sink: ByteSink | undefined
@@ -152,7 +194,7 @@ function exchangeOver(
     }
     signal?.addEventListener('abort', onAbort, { once: true })
     watch(body ? limits.stallTimeoutMs : limits.replyTimeoutMs)
-    const headers = body ? { ...request.headers, 'content-length': String(body.size) } : request.headers
+    const headers = { ...request.headers, ...lengthOf(request) }
     connection.request(request.method, request.url, headers, {
       head: (head) => {
         watch(limits.stallTimeoutMs)
@@ -192,6 +234,9 @@ function exchangeOver(
       unreadable: () => void finish(() => resolve(undefined)),
       failed: (error) => void finish(() => reject(error)),
     })
+    if (request.body instanceof Uint8Array && request.body.byteLength > 0) {
+      void connection.write(request.body, () => {})
+    }
     if (!body) return
     const progress = () => {
       if (sending) watchdog?.refresh()

@@ -1,7 +1,7 @@
 // Writes a stream to a file in few large pieces: chunks are gathered while one write is under way. Unlike the server's own
 // writer it syncs nothing: what a crash takes is downloaded again.
 import { writeChunks } from '#blobs/file-calls.ts'
-import { giveBack } from '#client/slab.ts'
+import { giveBack } from '#lib/slab.ts'
 
 const WRITE_BYTES_MIN = 512 * 1024
 /** The source waits when this much waits. As much again may be under way. */

@@ -1,7 +1,7 @@
 // Reads a part of a file as a source: the next read is under way while the sink takes the current chunk.
 import { type FileHandle, open } from 'node:fs/promises'
-import { SlabCursor, SlabPool } from '#client/slab.ts'
 import type { ByteSource } from '#lib/byte-source.ts'
+import { SlabCursor, type SlabPool } from '#lib/slab.ts'
 
 const READ_BYTES_MAX = 512 * 1024
 
@@ -13,11 +13,14 @@ export interface FilePart {
   readonly end: number
 }
 
-/** @throws when the file is gone or ends early; the signal's reason between two chunks */
-export function fileSource({ path, start, end }: FilePart, signal?: AbortSignal): ByteSource {
+/**
+ * @param pool where buffers come from and go back to, so that many files need few
+ * @throws when the file is gone or ends early; the signal's reason between two chunks
+ */
+export function fileSource({ path, start, end }: FilePart, pool: SlabPool, signal?: AbortSignal): ByteSource {
   return async (sink) => {
     const file = await open(path, 'r')
-    const slabs = new SlabCursor(new SlabPool())
+    const slabs = new SlabCursor(pool)
     try {
       let at = start
       let next = read(file, slabs, at, end)
@@ -37,6 +40,7 @@ export function fileSource({ path, start, end }: FilePart, signal?: AbortSignal)
       }
       await next
     } finally {
+      slabs.end()
       await file.close()
     }
   }

@@ -1,7 +1,9 @@
 // index.json of an OCI layout: which manifests the layout is about, and their names. Source: image-spec image-layout.md.
 import { randomBytes } from 'node:crypto'
-import { link, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { renameSync, statSync } from 'node:fs'
+import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { closeFile, openFile, removeFile } from '#blobs/file-calls.ts'
 import { ClientError } from '#client/client-error.ts'
 import { readDescriptor } from '#client/graph.ts'
 import { pause } from '#client/pause.ts'
@@ -99,6 +101,8 @@ export class LayoutIndexFile {
   readonly #folder: string
   readonly #path: string
   readonly #mutex = new Mutex()
+  /** What was read or written last: it is true for as long as the same file has that name. */
+  #known: { readonly stamp: string; readonly index: LayoutIndex } | undefined
 
   constructor(folder: string) {
     this.#folder = folder
@@ -106,18 +110,32 @@ export class LayoutIndexFile {
   }
 
   async read(): Promise<LayoutIndex> {
-    const size = (await stat(this.#path).catch(absent))?.size
-    if (size === undefined) return { manifests: [], rest: {} }
-    if (size > INDEX_BYTES_MAX)
+    const found = this.#look()
+    if (found === undefined) return { manifests: [], rest: {} }
+    if (this.#known?.stamp === found.stamp) return this.#known.index
+    if (found.size > INDEX_BYTES_MAX)
       throw new ClientError('limit', `${this.#path} is larger than ${INDEX_BYTES_MAX} bytes`)
-    return parseLayoutIndex(await readFile(this.#path, 'utf8'), this.#path)
+    const index = parseLayoutIndex(await readFile(this.#path, 'utf8'), this.#path)
+    // What another program wrote in between was perhaps read, perhaps not.
+    this.#known = this.#look()?.stamp === found.stamp ? { stamp: found.stamp, index } : undefined
+    return index
+  }
+
+  /** At once: a trip through the pool costs ten times the call. */
+  #look(): { readonly size: number; readonly stamp: string } | undefined {
+    const found = statSync(this.#path, { bigint: true, throwIfNoEntry: false })
+    if (!found) return undefined
+    return { size: Number(found.size), stamp: `${found.dev} ${found.ino} ${found.ctimeNs} ${found.size}` }
   }
 
   async change(edit: (index: LayoutIndex) => LayoutIndex, signal: AbortSignal | undefined): Promise<void> {
     await this.#mutex.run(async () => {
       const unlock = await this.#lock(signal)
       try {
-        await replaceFile(this.#folder, this.#path, formatLayoutIndex(edit(await this.read())))
+        const index = edit(await this.read())
+        await replaceFile(this.#folder, this.#path, formatLayoutIndex(index))
+        const stamp = this.#look()?.stamp
+        this.#known = stamp === undefined ? undefined : { stamp, index }
       } finally {
         await unlock()
       }
@@ -130,8 +148,8 @@ export class LayoutIndexFile {
     for (;;) {
       signal?.throwIfAborted()
       try {
-        await (await open(path, 'wx')).close()
-        return () => rm(path, { force: true })
+        await closeFile(await openFile(path, 'wx'), 0)
+        return async () => void (await removeFile(path).catch(absent))
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
       }
@@ -166,7 +184,7 @@ export async function replaceFile(folder: string, path: string, text: string): P
   const temporary = join(folder, `.${randomBytes(8).toString('hex')}.tmp`)
   try {
     await writeFile(temporary, text, { flag: 'wx' })
-    await rename(temporary, path)
+    renameSync(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true })
     throw error

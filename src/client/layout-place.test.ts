@@ -59,6 +59,18 @@ describe('a shared folder', () => {
     assert.deepEqual(await leftovers(), [])
   })
 
+  test('many that begin and end at the same time do not take the folder for unfinished blobs from each other', async () => {
+    const lanes = Array.from({ length: 8 }, async () => {
+      for (let at = 0; at < 40; at++) {
+        const { bytes, descriptor } = blob(at)
+        const place = new LayoutPlace(folder)
+        await place.pushBlob(descriptor, contentOf(descriptor, sourceOf(bytes)))
+      }
+    })
+    await Promise.all(lanes)
+    assert.deepEqual(await leftovers(), [])
+  })
+
   test('when one of them fails, the other downloads it', async () => {
     const { bytes, descriptor } = blob()
     const failing: ByteSource = async (sink) => {

@@ -13,7 +13,7 @@ import {
   REF_NAME,
   replaceFile,
 } from '#client/layout-index.ts'
-import { blobPath, ingest, isWhole } from '#client/layout-ingest.ts'
+import { blobPath, isWhole, LayoutIngest } from '#client/layout-ingest.ts'
 import {
   type BlobContent,
   type CallOptions,
@@ -30,6 +30,7 @@ import {
 import { type VerifiedSource, verified } from '#client/verify.ts'
 import type { ByteSource } from '#lib/byte-source.ts'
 import { sourceOf } from '#lib/byte-source.ts'
+import { SlabPool } from '#lib/slab.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
 import type { Digest } from '#oci/digest.ts'
 import { isTag, type Reference, type Tag } from '#oci/reference.ts'
@@ -38,6 +39,8 @@ export class LayoutPlace implements ReadablePlace, WritablePlace, Referring, Tag
   readonly label: string
   readonly #folder: string
   readonly #index: LayoutIndexFile
+  readonly #ingest: LayoutIngest
+  readonly #slabs = new SlabPool()
   #prepared: Promise<void> | undefined
 
   /** The folder need not exist: it is made by the first write. */
@@ -45,6 +48,7 @@ export class LayoutPlace implements ReadablePlace, WritablePlace, Referring, Tag
     this.#folder = folder
     this.label = `layout ${folder}`
     this.#index = new LayoutIndexFile(folder)
+    this.#ingest = new LayoutIngest(folder)
   }
 
   async resolve(reference: Reference | undefined): Promise<Descriptor | undefined> {
@@ -78,7 +82,7 @@ export class LayoutPlace implements ReadablePlace, WritablePlace, Referring, Tag
           digest: descriptor.digest,
         })
       }
-      await fileSource({ path, start, end: descriptor.size }, signal)(sink)
+      await fileSource({ path, start, end: descriptor.size }, this.#slabs, signal)(sink)
     }
   }
 
@@ -92,19 +96,15 @@ export class LayoutPlace implements ReadablePlace, WritablePlace, Referring, Tag
     { signal }: CallOptions = {},
   ): Promise<PushOutcome> {
     await this.#prepare()
-    return await ingest(this.#folder, descriptor, content, signal)
+    return await this.#ingest.run(descriptor, content, signal)
   }
 
   async pushManifest(manifest: ManifestContent, { tag, signal }: PushManifestOptions = {}): Promise<void> {
     const { descriptor, bytes } = manifest
     await this.#prepare()
     const whole = () => verified(descriptor, sourceOf(bytes), this.label)
-    await ingest(
-      this.#folder,
-      descriptor,
-      { whole, from: (start) => sourceOf(bytes.subarray(start)) },
-      signal,
-    )
+    const content = { whole, from: (start: number) => sourceOf(bytes.subarray(start)) }
+    await this.#ingest.run(descriptor, content, signal)
     // What refers to something is listed too, or nobody would find it again.
     const listed = tag !== undefined || readLinks(manifest).subject !== undefined
     if (listed) await this.#index.change((index) => addToIndex(index, descriptor, tag), signal)

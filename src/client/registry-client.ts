@@ -22,6 +22,7 @@ import {
 } from '#client/retry.ts'
 import { Transport, type TransportOptions } from '#client/transport.ts'
 import type { ByteSink } from '#lib/byte-source.ts'
+import { giveBack } from '#lib/slab.ts'
 
 export interface RegistryClientOptions {
   /** `host[:port]`, as in a reference. */
@@ -156,7 +157,9 @@ export class RegistryClient {
       return (chunk) => {
         bytes += chunk.byteLength
         if (bytes > bytesMax) throw onExcess()
-        chunks.push(chunk)
+        // A copy: the chunk is a part of something larger, that others wait for.
+        chunks.push(Buffer.from(chunk))
+        giveBack(chunk)
         return undefined
       }
     }

@@ -12,8 +12,10 @@ import type { Descriptor } from '#oci/descriptor.ts'
 import { algorithmOf } from '#oci/digest.ts'
 import type { RepositoryName } from '#oci/reference.ts'
 
-/** Up to this size a blob goes in the POST that would open an upload, or else in the one PUT that closes it. */
-const WHOLE_POST_BYTES_MAX = 256 * 1024
+/**
+ * Up to this size a blob goes in the one PUT that closes an upload. Not in the POST that opens it: a registry that does not
+ * take it there, as distribution, lets the bytes come and asks for them again.
+ */
 const WHOLE_PUT_BYTES_MAX = 4 * 1024 * 1024
 /** Where a proxy refuses large bodies, chunks of this size pass nearly everywhere. */
 const SMALL_CHUNK_BYTES = 32 * 1024 * 1024
@@ -66,9 +68,6 @@ class BlobPush {
     if (mountFrom !== undefined && mountFrom !== this.#access.repository) {
       upload = await this.#mount(mountFrom)
       if (!upload) return 'mounted'
-    } else if (this.#habits.takesWholePost && this.#descriptor.size <= WHOLE_POST_BYTES_MAX) {
-      upload = await this.#postWhole()
-      if (!upload) return 'copied'
     }
     for (;;) {
       const open: Upload = upload ?? (await this.#open())
@@ -91,7 +90,7 @@ class BlobPush {
     const scopes = [...this.#scopes(), repositoryScope(from, 'pull')]
     const query = new URLSearchParams({ mount: this.#descriptor.digest, from })
     try {
-      const reply = await this.#post(query, undefined, scopes, [201, 202])
+      const reply = await this.#post(query, scopes, [201, 202])
       return reply.status === 201 ? undefined : this.#uploadOf(reply, 0)
     } catch (error) {
       // No right to read the other repository is no reason not to push to this one.
@@ -100,38 +99,15 @@ class BlobPush {
     }
   }
 
-  /** Undefined when the registry took it. */
-  async #postWhole(): Promise<Upload | undefined> {
-    const query = new URLSearchParams({ digest: this.#descriptor.digest })
-    try {
-      const reply = await this.#post(
-        query,
-        this.#bodyFrom(0, this.#descriptor.size),
-        this.#scopes(),
-        [201, 202],
-      )
-      if (reply.status === 201) return undefined
-      this.#habits.takesWholePost = false
-      return this.#uploadOf(reply, 0)
-    } catch (error) {
-      const cause = unwrapBodyFailure(error)
-      if (cause !== error) throw cause
-      if (!isClientError(error, 'refused', 'not-found') || error.code === 'DIGEST_INVALID') throw error
-      this.#habits.takesWholePost = false
-      return await this.#open()
-    }
-  }
-
   async #open(): Promise<Upload> {
     const query = new URLSearchParams()
     const algorithm = algorithmOf(this.#descriptor.digest)
     if (algorithm !== 'sha256') query.set('digest-algorithm', algorithm)
-    return this.#uploadOf(await this.#post(query, undefined, this.#scopes(), [202]), 0)
+    return this.#uploadOf(await this.#post(query, this.#scopes(), [202]), 0)
   }
 
   async #post(
     query: URLSearchParams,
-    body: StreamBody | undefined,
     scopes: readonly string[],
     expect: readonly number[],
   ): Promise<RegistryReply> {
@@ -140,8 +116,6 @@ class BlobPush {
       method: 'POST',
       path: `/v2/${this.#access.repository}/blobs/uploads/${text}`,
       scopes,
-      headers: body ? { 'content-type': 'application/octet-stream' } : {},
-      body,
       expect,
       signal: this.#signal,
     })

@@ -1,7 +1,7 @@
 // Connections: pools, TLS, proxies, and redirects followed by hand so that no credentials leave the host they are for.
 import type { LookupFunction } from 'node:net'
 import { rootCertificates } from 'node:tls'
-import { Agent, type Dispatcher, ProxyAgent } from 'undici'
+import type { Dispatcher } from 'undici'
 import { ClientError } from '#client/client-error.ts'
 import { DirectExchanges } from '#client/direct-exchange.ts'
 import {
@@ -58,7 +58,7 @@ const DRAIN_BYTES_MAX = 64 * 1024
 export class Transport {
   readonly #options: TransportOptions
   readonly #limits: ExchangeLimits
-  readonly #agents = new Map<string, Dispatcher>()
+  readonly #agents = new Map<string, Promise<Dispatcher>>()
   readonly #direct: DirectExchanges
 
   constructor(options: TransportOptions = {}) {
@@ -72,6 +72,7 @@ export class Transport {
       lookup: options.lookup,
       connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       limits: this.#limits,
+      smallPerOriginMax: options.connectionsPerHostMax ?? CONNECTIONS_PER_HOST_MAX,
     })
   }
 
@@ -109,7 +110,7 @@ export class Transport {
     const agents = [...this.#agents.values()]
     this.#agents.clear()
     this.#direct.close()
-    await Promise.all(agents.map((agent) => agent.destroy()))
+    await Promise.all(agents.map(async (agent) => await (await agent).destroy()))
   }
 
   #redirected(from: WireRequest, target: URL, status: number): WireRequest {
@@ -165,9 +166,9 @@ export class Transport {
     }
     try {
       const proxy = proxyFor(url, this.#options.proxy ?? {})
-      const direct = named.bulk === true && proxy === undefined
+      const direct = proxy === undefined && this.#direct.suits(named)
       const reply = direct ? await this.#direct.send(named, guarded, signal) : undefined
-      return reply ?? (await exchange(this.#agentFor(url, proxy), named, this.#limits, guarded, signal))
+      return reply ?? (await exchange(await this.#agentFor(url, proxy), named, this.#limits, guarded, signal))
     } catch (error) {
       if (signal?.aborted) throw signal.reason
       if (error === own || error instanceof BodyFailure || error instanceof ClientError) throw error
@@ -175,7 +176,7 @@ export class Transport {
     }
   }
 
-  #agentFor(url: URL, proxy: string | undefined): Dispatcher {
+  #agentFor(url: URL, proxy: string | undefined): Promise<Dispatcher> {
     // Agents differ in what they show and where they go: one for each host with a client certificate, and for each proxy.
     const key = `${proxy ?? ''} ${this.#hasCertificate(url)}`
     const known = this.#agents.get(key)
@@ -200,7 +201,9 @@ export class Transport {
     }
   }
 
-  #makeAgent(proxy: string | undefined, url: URL): Dispatcher {
+  async #makeAgent(proxy: string | undefined, url: URL): Promise<Dispatcher> {
+    // Here and not above: most commands never need it, and it takes long to load.
+    const { Agent, ProxyAgent } = await import('undici')
     const { lookup, connectTimeoutMs = CONNECT_TIMEOUT_MS } = this.#options
     const connect = { timeout: connectTimeoutMs, ...this.#tlsFor(url), ...(lookup ? { lookup } : {}) }
     const pool = {

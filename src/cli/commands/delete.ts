@@ -4,6 +4,7 @@ import { type Session, type Tools, withSession } from '#cli/session.ts'
 
 interface DeleteOptions {
   readonly yes?: boolean
+  readonly now?: boolean
 }
 
 export function addDeleteCommand(program: Command, tools: Tools): void {
@@ -13,14 +14,20 @@ export function addDeleteCommand(program: Command, tools: Tools): void {
     .description('delete a tag, or a manifest with all tags that stand for it')
     .argument('<images...>', 'repository:tag for the tag alone, repository@digest for the manifest')
     .option('-y, --yes', 'do not ask, which a terminal is otherwise')
+    .option(
+      '--now',
+      'for good and at once, with the bytes that nothing else holds; Stowage alone can do that',
+    )
     .addHelpText(
       'after',
       `
-The name must have a tag or a digest: nothing is deleted by default. Bytes are freed later by the registry.
+The name must have a tag or a digest: nothing is deleted by default. Bytes are freed later by the
+registry, and Stowage can restore an image until then: see stowage restore --help. A secret that leaked goes with --now.
 
 Examples:
   stowage delete localhost:5000/app:old
-  stowage delete --yes localhost:5000/app@sha256:6c3c…`,
+  stowage delete --yes localhost:5000/app@sha256:6c3c…
+  stowage delete --now localhost:5000/app:leaked`,
     )
     .action(async (images: string[], options: DeleteOptions, command: Command) => {
       await withSession(command, tools, (session) => deleteAll(session, images, options))
@@ -31,6 +38,8 @@ async function deleteAll(session: Session, images: readonly string[], options: D
   const { parseImageText } = await import('#cli/image-text.ts')
   for (const image of images) {
     const { name } = parseImageText(image)
+    if (options.now && name.kind !== 'registry')
+      throw new CommandFailure(EXIT.usage, `${image} is not in a registry: --now is for a registry`)
     if (name.tag === undefined && name.digest === undefined)
       throw new CommandFailure(EXIT.usage, `${image} has no tag and no digest`, {
         hint: 'write repository:tag to delete a tag, repository@digest to delete a manifest',
@@ -41,7 +50,8 @@ async function deleteAll(session: Session, images: readonly string[], options: D
     if (!/^y(es)?$/i.test(answer.trim())) throw new CommandFailure(EXIT.failed, 'nothing was deleted')
   }
   const deleted: { image: string; digest: string | undefined }[] = []
-  for (const image of images) deleted.push({ image, digest: await deleteOne(session, image) })
+  for (const image of images)
+    deleted.push({ image, digest: await (options.now ? purgeOne : deleteOne)(session, image) })
   session.print({ deleted }, () => deleted.map(({ image }) => `deleted ${image}`))
 }
 
@@ -64,4 +74,17 @@ async function deleteOne(session: Session, image: string): Promise<string | unde
   })
   if (!isGone) throw new CommandFailure(EXIT.notFound, `${image} does not exist`)
   return found.digest
+}
+
+async function purgeOne(session: Session, image: string): Promise<string | undefined> {
+  const { parseImageText } = await import('#cli/image-text.ts')
+  const { AdminClient } = await import('#cli/admin-client.ts')
+  const { part } = await import('#cli/admin-path.ts')
+  const { name } = parseImageText(image)
+  if (name.kind !== 'registry') throw new CommandFailure(EXIT.usage, `${image} is not in a registry`)
+  const client = await AdminClient.open(session, name.host)
+  const path = `/repositories/${part(name.repository)}/purge`
+  const body = { reference: name.digest ?? name.tag }
+  const purged = (await client.send({ method: 'POST', path, body })) as { digest: string }
+  return purged.digest
 }

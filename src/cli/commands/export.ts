@@ -47,20 +47,20 @@ async function exportAll(session: Session, names: readonly string[], options: Ex
   const { finishSync } = await import('#cli/sync-report.ts')
   const { runSync } = await import('#cli/sync-run.ts')
   const { LayoutTree } = await import('#client/collection.ts')
-  const { globToRegExp } = await import('#lib/glob.ts')
+  const { globMatcher } = await import('#lib/glob.ts')
   const folder = names.at(-1) ?? ''
   const { from, patterns, single } = await named(names.slice(0, -1), options)
   const source = await openReadable(session, from)
   const choice = { patterns, all: options.all ?? false, listFile: undefined, exclude: [] }
   const repositories = await chooseRepositories(source, choice, session.signal)
-  const tags = options.tags?.map(globToRegExp)
+  const tags = options.tags?.map(globMatcher)
   const report = await runSync(session, {
     source,
     destination: new LayoutTree(folder.replace(/^oci:/, '')),
     repositories,
     wants: (repository, tag) =>
       (single.get(repository)?.has(tag) ?? true) &&
-      (tags === undefined || tags.some((pattern) => pattern.test(tag))),
+      (tags === undefined || tags.some((matches) => matches(tag))),
     prefix: undefined,
     referrers: options.referrers,
     platform: undefined,

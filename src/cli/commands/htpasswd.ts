@@ -14,7 +14,7 @@ export function addHtpasswdCommand(program: Command, { actions, output }: Tools)
     .argument('<user>', 'the name to log in with')
     .addHelpText('after', '\nExample:\n  stowage htpasswd add ./htpasswd alice')
     .action(async (file: string, user: string, _: object, command: Command) => {
-      const { setHtpasswdUser } = await import('#access/htpasswd.ts')
+      const { setHtpasswdUser } = await import('#access/passwords/htpasswd.ts')
       await setHtpasswdUser(file, user, await actions.readPassword(`Password for ${user}: `))
       const { json, quiet } = globalOptions(command)
       if (json) output.result(JSON.stringify({ file, user }))

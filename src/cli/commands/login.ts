@@ -1,10 +1,13 @@
 import type { Command } from 'commander'
 import { CommandFailure, EXIT } from '#cli/output.ts'
+import type { Address } from '#cli/registries.ts'
 import { type Session, type Tools, withSession } from '#cli/session.ts'
 
 interface LoginOptions {
   readonly username?: string
   readonly passwordStdin?: boolean
+  readonly oidc?: boolean
+  readonly provider?: string
 }
 
 export function addLoginCommand(program: Command, tools: Tools): void {
@@ -14,6 +17,8 @@ export function addLoginCommand(program: Command, tools: Tools): void {
     .argument('[registry]', 'host[:port]', 'docker.io')
     .option('-u, --username <name>', 'the user; asked for on a terminal')
     .option('--password-stdin', 'read the password from standard input')
+    .option('--oidc', 'confirm a code in any browser, at the OpenID provider of the registry')
+    .option('--provider <name>', 'which provider, for --oidc; the first one by default')
     .addHelpText(
       'after',
       `
@@ -21,6 +26,7 @@ The password is tried before it is kept: in the helper that the credentials file
 
 Examples:
   stowage login registry.example.com
+  stowage login --oidc registry.example.com
   echo "$TOKEN" | stowage login -u robot --password-stdin registry.example.com`,
     )
     .action(async (registry: string, options: LoginOptions, command: Command) => {
@@ -33,6 +39,7 @@ async function login(session: Session, registry: string, options: LoginOptions):
   const { parseRegistryAddress } = await import('#cli/registry-address.ts')
   const { isClientError } = await import('#client/client-error.ts')
   const address = parseRegistryAddress(registry)
+  if (options.oidc) return loginByProvider(session, address, options)
   const username = options.username ?? (options.passwordStdin ? '' : await actions.readLine('User name: '))
   if (username === '')
     throw new CommandFailure(EXIT.usage, 'a user name is needed', { hint: 'name it with --username' })
@@ -47,5 +54,17 @@ async function login(session: Session, registry: string, options: LoginOptions):
     })
   })
   await registries.credentials.save(address.host, credentials)
+  session.print({ registry: address.host, username }, () => [`logged in to ${address.host} as ${username}`])
+}
+
+/** What is kept is a key that the registry made, under the name that it gives. */
+async function loginByProvider(session: Session, address: Address, options: LoginOptions): Promise<void> {
+  const { registries } = session
+  if (options.username !== undefined || options.passwordStdin)
+    throw new CommandFailure(EXIT.usage, 'with --oidc there is no user name and no password to give')
+  const { deviceLogin } = await import('#cli/device-login.ts')
+  const client = await registries.clientAs(address, undefined)
+  const { name: username, secret: password } = await deviceLogin(client, options.provider, session)
+  await registries.credentials.save(address.host, { kind: 'password', username, password })
   session.print({ registry: address.host, username }, () => [`logged in to ${address.host} as ${username}`])
 }

@@ -41,7 +41,8 @@ export function addSyncCommand(program: Command, tools: Tools): void {
       'after',
       `
 A run that was cut off goes on where it stopped when the command is given again. A folder begins with ./ or /.
-Nothing is deleted at the destination.
+Nothing is deleted at the destination. A registry lists its tags and nothing else: of manifests without a
+tag those are copied that a tagged image needs, or that refer to one. The others stay where they are.
 
 Examples:
   stowage sync --from https://old.example.com --to https://new.example.com --all
@@ -60,7 +61,7 @@ async function sync(session: Session, patterns: readonly string[], options: Sync
   const { finishSync } = await import('#cli/sync-report.ts')
   const { runSync } = await import('#cli/sync-run.ts')
   const { parsePlatform } = await import('#client/platform-choice.ts')
-  const { globToRegExp } = await import('#lib/glob.ts')
+  const { globMatcher } = await import('#lib/glob.ts')
   const { parseRepositoryName } = await import('#oci/reference.ts')
   const { platform, prefix } = options
   const source = await openReadable(session, options.from)
@@ -70,12 +71,12 @@ async function sync(session: Session, patterns: readonly string[], options: Sync
     { patterns, all: options.all ?? false, listFile: options.list, exclude: options.exclude ?? [] },
     session.signal,
   )
-  const tags = options.tags?.map(globToRegExp)
+  const tags = options.tags?.map(globMatcher)
   const report = await runSync(session, {
     source,
     destination,
     repositories,
-    wants: (_, tag) => tags === undefined || tags.some((pattern) => pattern.test(tag)),
+    wants: (_, tag) => tags === undefined || tags.some((matches) => matches(tag)),
     prefix: prefix === undefined ? undefined : asUsage(() => parseRepositoryName(prefix)),
     referrers: options.referrers,
     platform: platform === undefined ? undefined : asUsage(() => parsePlatform(platform)),
