@@ -1,89 +1,17 @@
 // The entry: reads argv, hands the commands what they need of the floors above, and turns signals into a clean stop.
 import { randomUUID } from 'node:crypto'
-import { flushCompileCache } from 'node:module'
+import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { basename, join, resolve } from 'node:path'
-import { createInterface } from 'node:readline'
-import type { App } from '#app.ts'
 import { CommandFailure, EXIT, type Output } from '#cli/output.ts'
 import { type Actions, type AdoptedFolder, runProgram } from '#cli/program.ts'
 import { clientEnvironment } from '#config/environment.ts'
-import type { OpenLog } from '#telemetry/log.ts'
+import type { Db } from '#db/db.ts'
 import packageJson from '../package.json' with { type: 'json' }
-
-async function serve(file: string | undefined): Promise<void> {
-  // Here and not above: a client command needs nothing of the server.
-  const { startApp } = await import('#app.ts')
-  const { loadConfig } = await import('#config/load.ts')
-  const { ACCESS_LOG_FD, openLog } = await import('#telemetry/log.ts')
-  const { config, warnings, source } = await loadConfig({ file, cwd: process.cwd() })
-  const { level, formatter: format } = config.log
-  const fields = config.log.fields
-  const log = openLog({ level, format, fields })
-  const access = openLog({ level, format, fields, fd: ACCESS_LOG_FD })
-  for (const warning of warnings) log.warn('the configuration is doubtful', { warning })
-  process.on('uncaughtExceptionMonitor', (error) => {
-    log.error('the process dies of an unexpected error', { error: error.stack ?? String(error) })
-    log.flushSync()
-  })
-  try {
-    const app = await startApp(config, { log, access })
-    // Now, and not at the exit, which may be a sudden one.
-    flushCompileCache()
-    log.info('listening', { address: app.address, tls: config.http.tls.certificate !== undefined })
-    if (source.kind === 'built-in') welcome(app, config.storage.filesystem?.rootdirectory)
-    await untilStopped(app, log)
-    log.info('stopped')
-  } finally {
-    await access.flush()
-    await log.flush()
-  }
-}
-
-/** What somebody who started us for the first time wants to know. */
-function welcome(app: App, folder: string | undefined): void {
-  const host = `localhost:${app.port}`
-  process.stderr.write(
-    [
-      '',
-      `Stowage is listening on ${host}, without authentication${folder ? `, and keeps its data in ${folder}` : ''}.`,
-      'Push a first image:',
-      '',
-      '  docker pull alpine',
-      `  docker tag alpine ${host}/alpine`,
-      `  docker push ${host}/alpine`,
-      '',
-      '',
-    ].join('\n'),
-  )
-}
-
-/** SIGTERM and SIGINT stop within the drain time; a second one at once. SIGHUP reads certificates and users again. */
-async function untilStopped(app: App, log: OpenLog): Promise<void> {
-  process.on('SIGHUP', () => {
-    app.reload().then(
-      () => log.info('certificates and users were read again'),
-      (error) =>
-        log.error('reading certificates and users again failed; the old ones stay', { error: String(error) }),
-    )
-  })
-  const signal = await new Promise<NodeJS.Signals>((resolve) => {
-    process.once('SIGTERM', resolve)
-    process.once('SIGINT', resolve)
-  })
-  log.info('stopping: transfers that are under way may finish', { signal })
-  for (const again of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(again, () => {
-      log.warn('stopped at once: transfers were cut')
-      log.flushSync()
-      process.exit(1)
-    })
-  }
-  await app.stop()
-}
 
 /** Asks on a terminal, or takes the next line of a pipe. */
 async function ask(prompt: string, hidden: boolean): Promise<string> {
+  const { createInterface } = await import('node:readline')
   const { stdin, stderr } = process
   const terminal = stdin.isTTY === true
   if (terminal) stderr.write(prompt)
@@ -96,6 +24,48 @@ async function ask(prompt: string, hidden: boolean): Promise<string> {
     if (terminal && hidden) stderr.write('\n')
   }
   throw new CommandFailure(EXIT.usage, 'nothing came from standard input')
+}
+
+/** Nobody else may use the folder meanwhile. */
+async function inStoppedRegistry<T>(folder: string, work: (db: Db) => Promise<T>): Promise<T> {
+  const { lockFolder } = await import('#db/folder-lock.ts')
+  const { openSqlite } = await import('#db/sqlite.ts')
+  const own = join(resolve(folder), 'stowage')
+  const path = join(own, 'registry.sqlite')
+  if (!existsSync(path))
+    throw new CommandFailure(EXIT.notFound, `${path} does not exist: name the folder of a registry`)
+  await using closing = new AsyncDisposableStack()
+  const lock = await lockFolder(own, {
+    pid: process.pid,
+    host: hostname(),
+    since: new Date().toISOString(),
+  })
+  closing.defer(() => lock.release())
+  const db = await openSqlite({ path })
+  closing.defer(() => db.close())
+  return await work(db)
+}
+
+async function resetPassword(folder: string, name: string, password: string): Promise<void> {
+  const { resetPassword: reset } = await import('#access/management/reset-password.ts')
+  await inStoppedRegistry(folder, (db) =>
+    reset(db, name, password, Date.now()).catch((error: Error) => {
+      throw new CommandFailure(EXIT.failed, error.message, { cause: error })
+    }),
+  )
+}
+
+const verifyAudit: Actions['verifyAudit'] = async (folder, noted) => {
+  const { auditedChain } = await import('#access/audit/database-chain.ts')
+  const { verifyChain } = await import('#access/audit/verify-chain.ts')
+  return inStoppedRegistry(folder, async (db) => verifyChain(await auditedChain(db), noted))
+}
+
+const exportAudit: Actions['exportAudit'] = async (folder, take) => {
+  const { auditEntryViews } = await import('#access/audit/database-chain.ts')
+  await inStoppedRegistry(folder, async (db) => {
+    for await (const entry of auditEntryViews(db)) take(entry)
+  })
 }
 
 /** Reads the whole tree into the database, as a server does while it serves. Nobody else may use the folder meanwhile. */
@@ -122,7 +92,15 @@ async function adopt(folder: string): Promise<AdoptedFolder> {
   const storage = await openFilesystemStorage({ root, temporaryId: randomUUID })
   const db = await openSqlite({ path: join(own, 'registry.sqlite'), onError })
   closing.defer(() => db.close())
-  const tree = await openTree({ db, storage, keys: storage.keys, log, now: Date.now })
+  const tree = await openTree({
+    db,
+    storage,
+    keys: storage.keys,
+    log,
+    now: Date.now,
+    kept: true,
+    writesKeptMs: 0,
+  })
   closing.defer(() => tree.close())
   await tree.pass.run()
   if (!tree.pass.done) throw new CommandFailure(EXIT.failed, `${folder} could not be read to its end`)
@@ -144,8 +122,34 @@ function interruption(): AbortSignal {
   return controller.signal
 }
 
+async function collectGarbage(
+  file: string | undefined,
+  options: Parameters<Actions['collectGarbage']>[1],
+): ReturnType<Actions['collectGarbage']> {
+  const { collectGarbageOf } = await import('#app/offline-garbage.ts')
+  const { loadConfig } = await import('#config/load.ts')
+  const { openLog } = await import('#telemetry/log.ts')
+  const { config } = await loadConfig({ file, cwd: process.cwd() })
+  const log = openLog({ level: 'warn', format: 'text' })
+  try {
+    return await collectGarbageOf(config, log, options)
+  } catch (error) {
+    if (error instanceof CommandFailure) throw error
+    throw new CommandFailure(EXIT.failed, error instanceof Error ? error.message : String(error), {
+      cause: error,
+    })
+  } finally {
+    await log.flush()
+  }
+}
+
 const actions: Actions = {
-  serve,
+  collectGarbage,
+  async serve(file) {
+    // Here and not above: a client command needs nothing of the server.
+    const { serve } = await import('#serve.ts')
+    await serve(file)
+  },
   async checkConfig(file) {
     const { loadConfig } = await import('#config/load.ts')
     const { renderConfig } = await import('#config/render.ts')
@@ -153,6 +157,9 @@ const actions: Actions = {
     return { text: renderConfig(config), warnings }
   },
   adopt,
+  resetPassword,
+  verifyAudit,
+  exportAudit,
   readPassword: (prompt) => ask(prompt, true),
   readLine: (prompt) => ask(prompt, false),
   canAsk: () => process.stdin.isTTY === true && process.stderr.isTTY === true,
