@@ -1,29 +1,39 @@
 // npm run bench: Stowage against distribution 3.1.1, both measured in one run. Its exit code says that it ran, never how fast.
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { RegistryKind } from '../processes/registry-server.ts'
+import { requireProgram } from '../tools/find-program.ts'
+import { toolVersion } from '../tools/pinned.ts'
+import { type CarryEffort, compareCarriers } from './clients/compare-carriers.ts'
+import { CARRY_HEADINGS, carryCells } from './clients/render-carried.ts'
 import { compare, type Row, ratiosOf } from './comparison.ts'
+import { compareEngines, ENGINE_HEADINGS } from './engines.ts'
 import type { Finding } from './findings/finding.ts'
 import { measureLargeStore } from './findings/large-store.ts'
 import { measureMemory } from './findings/memory.ts'
 import { measureEmptyStart } from './findings/start-up.ts'
 import { SMALL_LAYER_BYTES } from './load/images.ts'
 import { type Part, renderPart, writePart } from './page.ts'
-import { renderFindings, renderRows } from './render.ts'
+import { renderFindings, renderRows, renderTable } from './render.ts'
+import { compareOnS3 } from './s3/compare-on-s3.ts'
 import type { Effort } from './scenario.ts'
 import { pullBulk } from './scenarios/pull-bulk.ts'
 import { pushBulk } from './scenarios/push-bulk.ts'
 import { pushSmall } from './scenarios/push-small.ts'
 import { readScenarios } from './scenarios/reads.ts'
-import { openSide, withSides } from './sides.ts'
+import { openSide, spreadFolders, withSides } from './sides.ts'
 
 const HELP = `npm run bench -- [options]
   --quick              a short version: shows that everything runs, its figures are rough
   --only NAME[,NAME]   only these rows of the comparison, by name or the beginning of it
+  --clients            our command against skopeo, crane and oras instead of the comparison
   --memory             memory and start-up time instead of the comparison
+  --s3                 both on one versitygw instead of the comparison
+  --engines            our server on PostgreSQL against our server on SQLite instead of the comparison
   --large              pages, pushes and start with 100,000 tags instead of the comparison
   --subject KIND       stowage (the default), or distribution: to see what two equal servers differ by
   --peer-cache         distribution with its in-memory descriptor cache, as in its image; the required ratios are without
@@ -31,6 +41,7 @@ const HELP = `npm run bench -- [options]
   --write              write the result into docs/benchmarks.md
   --date YYYY-MM-DD    the date on that page; today when absent
 `
+const MB = 1_000_000
 const MiB = 1024 * 1024
 const PAGE = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'docs', 'benchmarks.md')
 
@@ -38,8 +49,11 @@ const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
+    clients: { type: 'boolean', default: false },
     memory: { type: 'boolean', default: false },
     large: { type: 'boolean', default: false },
+    s3: { type: 'boolean', default: false },
+    engines: { type: 'boolean', default: false },
     subject: { type: 'string', default: 'stowage' },
     'peer-cache': { type: 'boolean', default: false },
     dir: { type: 'string', default: tmpdir() },
@@ -68,6 +82,29 @@ function effortIn(workspace: string): Effort {
         bulkBytes: 1024 * MiB,
         bulkPulls: 3,
         imagesPerRound: 600,
+      }
+}
+
+/** What is required: 10 layers of 100 MB, and 100 images of 10 layers of 2 MB that share 8. */
+function carryEffortIn(workspace: string): CarryEffort {
+  const one = { images: 1, layers: 10, sharedLayers: 0 }
+  const many = { layers: 10, sharedLayers: 8 }
+  return options.quick
+    ? {
+        workspace,
+        rounds: 1,
+        shapes: [
+          { ...one, layerBytes: 5 * MB },
+          { ...many, images: 8, layerBytes: MB / 2 },
+        ],
+      }
+    : {
+        workspace,
+        rounds: 3,
+        shapes: [
+          { ...one, layerBytes: 100 * MB },
+          { ...many, images: 100, layerBytes: 2 * MB },
+        ],
       }
 }
 
@@ -126,6 +163,59 @@ function runLarge(effort: Effort): Promise<Finding[]> {
   )
 }
 
+async function runS3(effort: Effort): Promise<void> {
+  const names = options.only.split(',')
+  const { rows, findings } = await compareOnS3(effort, { quick: options.quick, names, say })
+  say('')
+  say(renderRows(rows, 'terminal'))
+  say(renderFindings(findings, 'terminal'))
+  const tables = [renderRows(rows, 'markdown'), renderFindings(findings, 'markdown')]
+  publish('s3', tables.join('\n\n'), s3Notes(effort))
+}
+
+function s3Notes(effort: Effort): string[] {
+  return [
+    `Both servers on one versitygw ${toolVersion('versitygw')} over the file system, redirects off, each in a bucket of its own; the gateway's own CPU,`,
+    `the same program for both, is not counted. Otherwise as above: medians of ${effort.rounds} rounds, bulk of ${effort.bulkBytes / MiB} MiB.`,
+  ]
+}
+
+async function runClients(effort: CarryEffort): Promise<void> {
+  const rows = await compareCarriers(effort, say)
+  const cells = carryCells(rows)
+  say('')
+  say(renderTable(CARRY_HEADINGS, cells, 'terminal'))
+  publish('clients', renderTable(CARRY_HEADINGS, cells, 'markdown'), clientNotes(effort))
+}
+
+async function runEngines(effort: Effort): Promise<void> {
+  const rows = await compareEngines(effort, options.only.split(','), (row) => {
+    const { cpu, rate } = ratiosOf(row)
+    say(`${row.scenario.name.padEnd(22)} CPU ${cpu.toFixed(2)}x, rate ${rate.toFixed(2)}x`)
+  })
+  say('')
+  say(renderRows(rows, 'terminal', ENGINE_HEADINGS))
+  publish('engines', renderRows(rows, 'markdown', ENGINE_HEADINGS), [
+    `Medians of ${effort.rounds} rounds, the two servers in turn. CPU is that of our process alone; PostgreSQL runs on the same machine,`,
+    'with fsync and synchronous commits, over a socket, and takes its share of the processors from the rate.',
+  ])
+}
+
+function clientNotes({ rounds }: CarryEffort): string[] {
+  return [
+    `${rounds === 1 ? 'One round' : `Medians of ${rounds} rounds after one that is not counted`}, the clients in turn; peak memory is the most of all rounds, of the`,
+    `largest process. Between distribution ${toolVersion('registry')} and an OCI layout, both on the file system: a pull goes to a new folder, a`,
+    `push to a new registry. CPU is the client's alone. skopeo ${skopeoVersion()}, crane ${toolVersion('crane')}, oras ${toolVersion('oras')}. Many images go with`,
+    '`stowage copy --all-tags`, `crane pull` of all references, a loop of `crane push`, `oras backup` and `oras restore`, and a loop',
+    'of `skopeo copy` with one layout. Bytes moved are counted by a relay in a run of its own: configs and layers as HTTP bodies.',
+  ]
+}
+
+function skopeoVersion(): string {
+  const { stdout } = spawnSync(requireProgram('skopeo'), ['--version'], { encoding: 'utf8' })
+  return stdout.replace('skopeo version', '').trim()
+}
+
 function comparisonNotes(effort: Effort): string[] {
   return [
     `Medians of ${effort.rounds} rounds, the two servers in turn. Bulk is ${effort.bulkBytes / MiB} MiB sent by curl as POST, PATCH, PUT;`,
@@ -145,7 +235,10 @@ function publish(part: Part, table: string, notes: readonly string[]): void {
 }
 
 async function main(workspace: string): Promise<void> {
+  if (options.clients) return await runClients(carryEffortIn(workspace))
   const effort = effortIn(workspace)
+  if (options.s3) return await runS3(effort)
+  if (options.engines) return await runEngines(effort)
   if (options.memory || options.large) {
     const findings = options.memory ? await runMemory(effort) : await runLarge(effort)
     say(renderFindings(findings, 'terminal'))
@@ -162,6 +255,7 @@ if (options.help) {
   say(HELP)
 } else {
   const workspace = mkdtempSync(join(options.dir, 'stowage-bench-'))
+  spreadFolders(workspace)
   try {
     await main(workspace)
   } finally {

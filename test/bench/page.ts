@@ -3,12 +3,15 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { toolVersion } from '../tools/pinned.ts'
 
-export type Part = 'comparison' | 'memory' | 'large'
+export type Part = 'comparison' | 'clients' | 'memory' | 'large' | 's3' | 'engines'
 
 const PARTS: Record<Part, string> = {
   comparison: 'Against distribution 3.1.1',
+  clients: 'The client',
   memory: 'Memory and start',
   large: 'A large store',
+  s3: 'On S3',
+  engines: 'PostgreSQL beside SQLite',
 }
 
 function begin(part: Part): string {

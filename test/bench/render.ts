@@ -34,9 +34,9 @@ function cellsOf(row: Row): string[] {
   return [
     row.scenario.title,
     `${cpuOf(row, row.ours)} / ${cpuOf(row, row.theirs)} ${row.scenario.cpuUnit}`,
-    `${cpu.toFixed(2)}x (<= ${cpuAtMost}x)`,
+    Number.isFinite(cpuAtMost) ? `${cpu.toFixed(2)}x (<= ${cpuAtMost}x)` : `${cpu.toFixed(2)}x`,
     `${rateOf(row, row.ours)} / ${rateOf(row, row.theirs)} ${row.scenario.rateUnit}/s`,
-    `${rate.toFixed(2)}x (>= ${rateAtLeast}x)`,
+    rateAtLeast > 0 ? `${rate.toFixed(2)}x (>= ${rateAtLeast}x)` : `${rate.toFixed(2)}x`,
     isMet(row) ? 'ok' : 'miss',
   ]
 }
@@ -69,12 +69,21 @@ function markdown(cells: readonly (readonly string[])[]): string {
   return [head, `|${'---|'.repeat(cells[0]?.length ?? 0)}`, ...rest].join('\n')
 }
 
-export function renderRows(rows: readonly Row[], form: 'terminal' | 'markdown'): string {
-  const cells = [HEADINGS, ...rows.map(cellsOf)]
-  return form === 'terminal' ? terminal(cells) : markdown(cells)
+export type Form = 'terminal' | 'markdown'
+
+export function renderRows(rows: readonly Row[], form: Form, headings: readonly string[] = HEADINGS): string {
+  return renderTable(headings, rows.map(cellsOf), form)
 }
 
-export function renderFindings(findings: readonly Finding[], form: 'terminal' | 'markdown'): string {
-  const cells = [FINDING_HEADINGS, ...findings.map(findingCells)]
+export function renderFindings(findings: readonly Finding[], form: Form): string {
+  return renderTable(FINDING_HEADINGS, findings.map(findingCells), form)
+}
+
+export function renderTable(
+  headings: readonly string[],
+  lines: readonly (readonly string[])[],
+  form: Form,
+): string {
+  const cells = [headings, ...lines]
   return form === 'terminal' ? terminal(cells) : markdown(cells)
 }

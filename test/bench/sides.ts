@@ -1,4 +1,5 @@
 // The two registries that are compared, each on an empty folder of its own.
+import { spawnSync } from 'node:child_process'
 import {
   type RegistryKind,
   removeRegistry,
@@ -30,4 +31,13 @@ export async function withSides<T>(
   } finally {
     for (const side of sides) await closeSide(side)
   }
+}
+
+/**
+ * Has ext4 put each folder below this one into another part of the disk, as it does with those of the root. Without a journal
+ * ext4 steps over inodes that were deleted in the last minutes, one by one, whenever it makes a file: one server would pay for
+ * what the other deletes, several times what a push costs. Other file systems do not know the attribute, and need not.
+ */
+export function spreadFolders(parent: string): void {
+  spawnSync('chattr', ['+T', parent], { stdio: 'ignore' })
 }

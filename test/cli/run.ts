@@ -19,6 +19,8 @@ export interface Surroundings {
   /** What the person at the terminal answers; without it there is none. */
   readonly answer?: string
   readonly signal?: AbortSignal
+  /** Sees each note when it is printed. */
+  readonly onNote?: (line: string) => void
 }
 
 /** A folder for the files of one test, below the system's folder for temporary files. */
@@ -36,6 +38,10 @@ export async function run(args: readonly string[], around: Surroundings = {}): P
     serve: unexpected,
     checkConfig: async () => ({ text: 'version: 0.1\n', warnings: ['doubtful'] }),
     adopt: unexpected,
+    collectGarbage: unexpected,
+    resetPassword: unexpected,
+    verifyAudit: unexpected,
+    exportAudit: unexpected,
     readPassword: async () => around.password ?? '',
     readLine: async () => around.answer ?? '',
     canAsk: () => around.answer !== undefined,
@@ -45,7 +51,10 @@ export async function run(args: readonly string[], around: Surroundings = {}): P
   }
   const output: Output = {
     result: (line) => results.push(line),
-    note: (line) => notes.push(line),
+    note: (line) => {
+      notes.push(line)
+      around.onNote?.(line)
+    },
     draw: () => {},
     resultsOnTerminal: false,
     terminal: () => undefined,

@@ -1,5 +1,5 @@
 // Pulls 8 layers of 256 MB, made as they are sent, into a folder, and fails when the client needed more than 200 MB for it.
-// Not part of npm test: it writes 2 GB. Run with: node test/client/constant-memory.ts [layers] [megabytes]
+// Not part of npm test, but of .ci/run: it writes 2 GB. Run with: node test/client/constant-memory.ts [layers] [megabytes]
 import { fork } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'

@@ -274,7 +274,7 @@ describe('a token', () => {
   })
 })
 
-describe('a realm on another host', () => {
+describe('distribution CVE-2026-33540: a realm on another host', () => {
   const elsewhere = () => `http://localhost.localdomain.invalid:${other.host.split(':')[1]}/token`
 
   test('is not sent the password in plain HTTP, nor when it does not belong to the registry', async () => {

@@ -203,7 +203,7 @@ describe('a manifest', () => {
     assert.equal((await failedPull()).kind, 'limit')
   })
 
-  test('that lies about its digest is corrupt', async () => {
+  test('distribution CVE-2026-85747: that lies about its digest is corrupt, and nothing of it is kept', async () => {
     hostile.mischief = (request, response) => {
       if (!request.url?.includes('/manifests/')) return false
       reply(
@@ -259,6 +259,32 @@ describe('a manifest', () => {
     assert.equal((await failedPull()).kind, 'invalid')
     assert.equal(hostile.asks('GET', /blobs/).length, 0)
   })
+})
+
+test('containerd CVE-2020-15157: where a layer says that it also lies is not asked, with credentials or without', async () => {
+  const elsewhere = await HostileRegistry.start()
+  try {
+    const config = [...hostile.blobs.keys()].find((digest) => digest !== layer.digest) ?? ''
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: OCI_MANIFEST,
+      config: {
+        mediaType: 'application/vnd.oci.image.config.v1+json',
+        digest: config,
+        size: hostile.blobs.get(config)?.length,
+      },
+      layers: [{ ...layer, urls: [`${elsewhere.url}/${layer.digest}`] }],
+    }
+    hostile.putManifest(Buffer.from(JSON.stringify(manifest)), OCI_MANIFEST, 'latest')
+    elsewhere.blobs.set(layer.digest, layerBytes)
+    hostile.blobs.delete(layer.digest)
+    await failedPull()
+    hostile.blobs.set(layer.digest, layerBytes)
+    await pull()
+    assert.deepEqual(elsewhere.asked, [])
+  } finally {
+    await elsewhere.stop()
+  }
 })
 
 describe('a broken download', () => {

@@ -36,8 +36,6 @@ export class HostileRegistry {
   readonly uploads = new Map<string, OpenUpload>()
   readonly asked: Asked[] = []
   mischief: Mischief = () => false
-  /** False: a POST with a body opens an upload, as distribution has it. */
-  takesWholePost = true
   /** Sent with every upload. */
   chunkBytesMin = 0
   ranges = true
@@ -136,9 +134,7 @@ export class HostileRegistry {
     query: URLSearchParams,
   ): Promise<void> {
     if (request.method === 'POST') {
-      const digest = query.get('digest')
-      const bytes = await bodyOf(request)
-      if (digest && this.takesWholePost) return this.#finish(response, digest, bytes)
+      await bodyOf(request)
       const opened = String(this.#nextUpload++)
       this.uploads.set(opened, { bytes: Buffer.alloc(0) })
       return this.#uploadReply(request, response, opened, 202)

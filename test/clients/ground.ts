@@ -21,6 +21,7 @@ export async function prepareGround(options: {
   readonly serverCommand: readonly string[]
   readonly images: Images
   readonly dir: string
+  readonly storage?: Readonly<Record<string, unknown>> | undefined
 }): Promise<Ground> {
   const { kind, images, dir } = options
   const secure = kind !== 'plain'
@@ -31,6 +32,7 @@ export async function prepareGround(options: {
   const server = await Server.start({
     command: options.serverCommand,
     dir: serverDir,
+    storage: options.storage,
     env: baseEnvironment(home),
     ...(secure ? { login: LOGIN } : {}),
   })

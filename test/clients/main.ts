@@ -4,12 +4,13 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { arch, cpus, platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { S3Gateway } from '../processes/s3-gateway.ts'
 import { findProgram } from '../tools/find-program.ts'
 import { CLIENTS } from './clients.ts'
 import { baseEnvironment, prepareGround } from './ground.ts'
 import { makeImages } from './images.ts'
 import { type Cell, type Choice, chosen, isInstalled, runColumn } from './runner.ts'
-import { type Ground, SERVERS } from './scenario.ts'
+import { type Ground, SERVERS, type ServerKind } from './scenario.ts'
 import { clientsPage } from './table.ts'
 import { versionsOf } from './versions.ts'
 
@@ -19,6 +20,7 @@ const USAGE = `usage: npm run clients -- [options]
   --list                     print the names of the chosen scenarios and end
   --write                    write docs/clients.md: implies --all, against our own server
   --registry-binary PATH     test this registry instead of ours (it is started as PATH serve CONFIG)
+  --s3                       blobs in a bucket of versitygw: the plain server redirects to it, the other serves every byte
   --keep                     leave the folder of the run where it is
 `
 
@@ -34,6 +36,7 @@ const { values } = parseArgs({
     list: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
+    s3: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
     'registry-binary': { type: 'string' },
   },
@@ -73,8 +76,8 @@ async function main(): Promise<number> {
     return 0
   }
   const binary = values['registry-binary']
-  if (values.write && (binary !== undefined || choice.only.length > 0)) {
-    throw new Error('--write takes a whole run against our own server: no --only, no --registry-binary')
+  if (values.write && (binary !== undefined || choice.only.length > 0 || values.s3)) {
+    throw new Error('--write takes a whole run against our own server: no --only, --registry-binary or --s3')
   }
   const missing = GROUND_PROGRAMS.filter((name) => !isInstalled(name))
   if (missing.length > 0) throw new Error(`not installed: ${missing.join(', ')} (node test/tools/install.ts)`)
@@ -88,6 +91,16 @@ async function main(): Promise<number> {
   process.once('SIGINT', interrupt)
   process.once('SIGTERM', interrupt)
   const grounds: Ground[] = []
+  const gateway = values.s3 ? await S3Gateway.start() : undefined
+  const storageOf = (kind: ServerKind) =>
+    gateway && {
+      s3: {
+        ...gateway.storageConfig(gateway.newBucket()),
+        // crane and cosign follow no redirect from the name of the server to a bare address.
+        redirectendpoint: `http://localhost:${gateway.port}`,
+      },
+      redirect: { disable: kind !== 'plain' },
+    }
   try {
     const env = baseEnvironment(dir)
     const images = await makeImages(dir, findProgram('busybox') ?? 'busybox', env)
@@ -95,7 +108,10 @@ async function main(): Promise<number> {
       ? [binary, 'serve']
       : [process.execPath, join(ROOT, 'bin', 'stowage.js'), 'serve']
     for (const [index, kind] of SERVERS.entries()) {
-      grounds.push(await prepareGround({ kind, serverCommand, images, dir: join(dir, String(index)) }))
+      const storage = storageOf(kind)
+      grounds.push(
+        await prepareGround({ kind, serverCommand, images, dir: join(dir, String(index)), storage }),
+      )
     }
     const began = performance.now()
     // The two servers share nothing, so their columns run beside each other.
@@ -118,6 +134,7 @@ async function main(): Promise<number> {
     return printSum(cells, performance.now() - began)
   } finally {
     for (const ground of grounds) await ground.server.stop()
+    await gateway?.stop()
     if (values.keep) process.stdout.write(`kept: ${dir}\n`)
     else await rm(dir, { recursive: true, force: true })
   }

@@ -91,7 +91,9 @@ export class RegistryView {
   }
 
   async hasBlob(repository: string, digest: string): Promise<boolean> {
-    return (await this.#get(`/v2/${repository}/blobs/${digest}`)).status === 200
+    const { status } = await this.#get(`/v2/${repository}/blobs/${digest}`)
+    // Or it is told where the bytes are.
+    return status === 200 || status === 307
   }
 
   /** Descriptors of what refers to `digest`: by the referrers API, or else by the tag that older registries need. */

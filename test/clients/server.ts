@@ -25,6 +25,8 @@ export interface ServerOptions {
   readonly login?: Login
   /** An empty folder for the store, the configuration and the log. */
   readonly dir: string
+  /** `storage` of the configuration, where blobs are not to lie in that folder. */
+  readonly storage?: Readonly<Record<string, unknown>> | undefined
   readonly env: Readonly<Record<string, string>>
 }
 
@@ -114,11 +116,12 @@ export class Server {
 
 /** registry:2's own file format, so that any program that reads it can stand here. */
 function configFile(options: ServerOptions, port: number): string {
-  const { dir } = options
+  const { dir, storage = { filesystem: { rootdirectory: join(dir, 'store') } } } = options
   const lines = [
     'version: 0.1',
     'log: { level: info }',
-    `storage: { filesystem: { rootdirectory: ${join(dir, 'store')} }, delete: { enabled: true } }`,
+    `storage: ${JSON.stringify({ ...storage, delete: { enabled: true } })}`,
+    ...(options.storage ? [`database: { path: ${join(dir, 'registry.sqlite')} }`] : []),
     'http:',
     `  addr: 127.0.0.1:${port}`,
     '  secret: client-suite',

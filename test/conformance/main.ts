@@ -1,4 +1,4 @@
-// npm run conformance: the official suite, four times against servers of ours, or against any registry with --registry.
+// npm run conformance: the official suite, against servers of ours in every way that is asked of us, or against any registry with --registry.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'

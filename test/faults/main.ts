@@ -7,6 +7,7 @@ import { type KillReport, runKills } from './kill/kill-test.ts'
 import { type Part, Skipped } from './part.ts'
 import { SIGNALS } from './signals.ts'
 import { FAILING_SYNCS } from './syncs/failing.ts'
+import { KILLED_CLOSE } from './syncs/killed.ts'
 import { SYNC_ORDER } from './syncs/order.ts'
 
 const HELP = `npm run faults -- [options]
@@ -85,7 +86,15 @@ async function main(): Promise<void> {
   }
   const start = performance.now()
   const counts = { ok: 0, skipped: 0, failed: 0 }
-  for (const part of [...FOLDER_LOCK, ...SIGNALS, SYNC_ORDER, ...FAILING_SYNCS, ...DISK_FULL, kills]) {
+  for (const part of [
+    ...FOLDER_LOCK,
+    ...SIGNALS,
+    SYNC_ORDER,
+    KILLED_CLOSE,
+    ...FAILING_SYNCS,
+    ...DISK_FULL,
+    kills,
+  ]) {
     if (part.name.includes(options.only)) counts[await runPart(part)] += 1
   }
   const seconds = Math.round((performance.now() - start) / 1000)

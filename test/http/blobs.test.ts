@@ -5,25 +5,27 @@ import { digestOf } from '#oci/digest.ts'
 import { OCTET_STREAM } from '#oci/media-types.ts'
 import { errorOf, refusalOf, send } from './client.ts'
 import { type Content, contentOf, expectStatus, pushBlob, randomContent } from './content.ts'
-import { startServer, type TestServer } from './server.ts'
+import { BUCKET, FOLDER, MEMORY } from './places.ts'
+import type { TestServer } from './server.ts'
 
 const KiB = 1024
 /** Small ones are served from memory, large ones from an open file. */
 const SIZES = [2 * KiB, 700 * KiB]
 
-for (const onDisk of [false, true])
-  describe(onDisk ? 'stored in a folder' : 'stored in memory', () => {
+for (const place of [MEMORY, FOLDER, BUCKET])
+  describe(`stored in ${place.name}`, { skip: place.skip }, () => {
     let server: TestServer
+    let stop = async () => {}
     const blobs = new Map<number, Content>()
     before(async () => {
-      server = await startServer({ onDisk })
+      ;({ server, stop } = await place.start())
       for (const size of SIZES) {
         const blob = randomContent(size)
         blobs.set(size, blob)
         await pushBlob(server, 'app', blob)
       }
     })
-    after(() => server[Symbol.asyncDispose]())
+    after(() => stop())
     const blobOf = (size: number) => blobs.get(size) ?? randomContent(0)
 
     for (const size of SIZES)

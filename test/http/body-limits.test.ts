@@ -60,6 +60,8 @@ describe('a manifest', () => {
     const put = begin(server, 'PUT', '/v2/large/manifests/b', { headers: { 'Content-Type': OCI_MANIFEST } })
     const ended = new Promise<void>((resolve) => put.once('close', resolve))
     const response = responseTo(put)
+    // The cut may come between two writes, long after the answer.
+    put.on('error', () => {})
     let sent = 0
     let refusal = ''
     let peak = 0
@@ -250,7 +252,7 @@ describe('one connection', () => {
   })
 
   test('junk behind a request does not get into the reply that is under way', async () => {
-    const bytes = Buffer.alloc(8 * MiB, 'b')
+    const bytes = Buffer.alloc(32 * MiB, 'b')
     const posted = await send(server, 'POST', `/v2/app/blobs/uploads/?digest=${digestOf(bytes)}`, {
       body: bytes,
     })

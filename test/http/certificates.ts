@@ -24,8 +24,13 @@ export async function selfSigned(folder: string, name: string): Promise<KeyPair>
   return pair
 }
 
-/** A certificate for a client, signed by the authority. */
-export async function signedBy(folder: string, authority: KeyPair, name: string): Promise<KeyPair> {
+/** A certificate for a client, signed by the authority; alternative names as openssl writes them: `DNS:a,URI:spiffe://b/c`. */
+export async function signedBy(
+  folder: string,
+  authority: KeyPair,
+  name: string,
+  { subject = `/CN=${name}`, alternatives }: { subject?: string; alternatives?: string } = {},
+): Promise<KeyPair> {
   const pair = { certificate: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) }
   const request = join(folder, `${name}.csr`)
   await run('openssl', [
@@ -33,14 +38,15 @@ export async function signedBy(folder: string, authority: KeyPair, name: string)
     '-new',
     ...EC.slice(0, 5),
     '-subj',
-    `/CN=${name}`,
+    subject,
     '-keyout',
     pair.key,
     '-out',
     request,
   ])
   const extensions = join(folder, `${name}.ext`)
-  await writeFile(extensions, 'extendedKeyUsage=clientAuth\n')
+  const names = alternatives === undefined ? '' : `subjectAltName=${alternatives}\n`
+  await writeFile(extensions, `extendedKeyUsage=clientAuth\n${names}`)
   await run('openssl', [
     ...['x509', '-req', '-days', '2', '-in', request, '-extfile', extensions, '-CAcreateserial'],
     ...['-CA', authority.certificate, '-CAkey', authority.key, '-out', pair.certificate],

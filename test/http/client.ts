@@ -18,6 +18,8 @@ export interface RequestOptions {
 
 export interface Target {
   readonly port: number
+  /** Sent with every request. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** Sends one request and collects the whole answer. */
@@ -38,7 +40,7 @@ export async function send(
 
 /** Opens a request that the caller writes and ends. */
 export function begin(
-  { port }: Target,
+  { port, headers: common }: Target,
   method: string,
   path: string,
   { headers = {}, body, agent }: RequestOptions = {},
@@ -50,7 +52,7 @@ export function begin(
     port,
     method,
     path,
-    headers: { ...length, ...headers } as Record<string, string | string[]>,
+    headers: { ...length, ...common, ...headers } as Record<string, string | string[]>,
     agent: agent ?? new Agent({ keepAlive: false }),
   })
   // An answer before the end of the body may be followed by a reset: who waits for the answer has it by then.

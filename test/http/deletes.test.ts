@@ -40,7 +40,7 @@ describe('CVE-2026-41888: with deleting turned off', () => {
 })
 
 test('a file that does not name storage.delete leaves deleting off, as in registry:2', async () => {
-  await using server = await startServer({ env: { REGISTRY_STORAGE: 'inmemory' } })
+  await using server = await startServer({ env: { REGISTRY_STORAGE: 'inmemory', REGISTRY_DATABASE_URL: '' } })
   assert.equal(refusalOf(await send(server, 'DELETE', '/v2/app/manifests/v1')), '405 UNSUPPORTED')
 })
 

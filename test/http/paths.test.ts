@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { staleUploads } from '#db/uploads.ts'
 import { digestOf } from '#oci/digest.ts'
 import { send } from './client.ts'
 import { makeImage, pushImage } from './content.ts'
@@ -116,7 +117,14 @@ const ENDPOINTS: readonly [method: string, rest: string][] = [
   ['GET', `referrers/${good}`],
 ]
 
-describe('Incus CVE-2026-48753: a name that is none is refused on every endpoint', () => {
+test('an address in the absolute form, as a proxy is asked, is the path in it', async () => {
+  const asked = (url: string) => rawStatus('GET', url)
+  assert.equal(await asked('http://registry.example:5000/v2/'), 200)
+  assert.equal(await asked('http://registry.example/v2/_catalog?n=1'), 200)
+  assert.equal(await asked('http://registry.example/v2x/'), 404)
+})
+
+describe('Incus CVE-2026-48753, pulp CVE-2026-90959: a name that is none is refused on every endpoint', () => {
   for (const name of NAMES)
     test(JSON.stringify(name.slice(0, 40)), async () => {
       const statuses = await Promise.all(
@@ -133,7 +141,7 @@ describe('Incus CVE-2026-48753: a name that is none is refused on every endpoint
       )
       assert.equal(status, 202)
     }
-    for (const id of server.app.registry.openUploads)
+    for (const { id } of await staleUploads(server.app.registry.db, Number.MAX_SAFE_INTEGER, 1_000))
       await send(server, 'DELETE', `/v2/team/app/blobs/uploads/${id}`)
   })
 })

@@ -2,15 +2,23 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type App, startApp } from '#app.ts'
+import { stringify } from 'yaml'
+import type { AuditLog } from '#access/audit/audit-log.ts'
+import { type App, startApp } from '#app/app.ts'
 import { loadConfig } from '#config/load.ts'
+import { databaseOf, isOnPostgres, type TestDatabase } from '../processes/test-database.ts'
 import { RecordingLog } from './recording-log.ts'
 
 export interface ServerSetup {
   /** Keep the data in a folder, so that it survives a restart; in memory otherwise. */
   readonly onDisk?: boolean
+  /** `storage.s3`; the facts are in the folder then, and every byte comes from the server unless `redirects`. */
+  readonly s3?: Readonly<Record<string, unknown>>
+  readonly redirects?: boolean
   /** `REGISTRY_*` variables. */
   readonly env?: Readonly<Record<string, string>>
+  /** Of the first admin, with `auth: stowage`. */
+  readonly adminPassword?: string
   /** A folder that is there already and is left behind, instead of a fresh one that goes with the server. */
   readonly folder?: string
 }
@@ -20,6 +28,7 @@ export class TestServer {
   readonly log = new RecordingLog()
   readonly access = new RecordingLog()
   readonly #setup: ServerSetup
+  #database: TestDatabase | undefined
   #app: App | undefined
 
   /** Use startServer. */
@@ -37,6 +46,12 @@ export class TestServer {
     return this.app.port ?? 0
   }
 
+  /** With `auth: stowage`. */
+  get audit(): AuditLog {
+    if (!this.app.audit) throw new Error('this server has no users')
+    return this.app.audit
+  }
+
   /** `127.0.0.1:<port>` */
   get host(): string {
     return `127.0.0.1:${this.port}`
@@ -49,20 +64,40 @@ export class TestServer {
 
   /** Starts it, also again after a stop. */
   async start(env: Readonly<Record<string, string>> = {}): Promise<void> {
-    const storage = this.#setup.onDisk ? `filesystem: { rootdirectory: ${this.root} }` : 'inmemory: {}'
+    this.#database ??= await databaseOf(this.folder)
     const file = join(this.folder, 'config.yml')
-    await writeFile(
-      file,
-      `version: 0.1\nstorage: { ${storage}, delete: { enabled: true } }\nhttp: { addr: '127.0.0.1:0' }\n`,
-    )
+    await writeFile(file, stringify({ version: 0.1, ...this.#stores(), http: { addr: '127.0.0.1:0' } }))
     const { config } = await loadConfig({ file, env: { ...this.#setup.env, ...env }, cwd: this.folder })
-    this.#app = await startApp(config, { log: this.log, access: this.access })
+    const { adminPassword } = this.#setup
+    this.#app = await startApp(config, { log: this.log, access: this.access }, { adminPassword })
+  }
+
+  #stores(): Readonly<Record<string, unknown>> {
+    const { s3, redirects = false } = this.#setup
+    // Facts that outlive the process ask for blobs that do.
+    const onDisk = this.#setup.onDisk || isOnPostgres()
+    const { url } = this.#database ?? {}
+    const others = { delete: { enabled: true }, redirect: { disable: !redirects } }
+    if (s3)
+      return {
+        storage: { s3, ...others },
+        database: url === undefined ? { path: join(this.folder, 'facts', 'registry.sqlite') } : { url },
+      }
+    const storage = onDisk ? { filesystem: { rootdirectory: this.root } } : { inmemory: {} }
+    return { storage: { ...storage, ...others }, ...(url !== undefined && { database: { url } }) }
   }
 
   async stop(): Promise<void> {
     const app = this.#app
     this.#app = undefined
     await app?.stop()
+  }
+
+  /** While it is stopped: only the blobs and the tree are left, as registry:2 would leave them. */
+  async loseFacts(): Promise<void> {
+    await rm(join(this.root, 'stowage'), { recursive: true })
+    await this.#database?.drop()
+    this.#database = undefined
   }
 
   async restart(env: Readonly<Record<string, string>> = {}): Promise<void> {
@@ -72,6 +107,7 @@ export class TestServer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+    await this.#database?.drop()
     if (this.#setup.folder === undefined) await rm(this.folder, { recursive: true, force: true })
   }
 }

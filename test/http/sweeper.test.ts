@@ -40,7 +40,7 @@ test('a session with progress is kept, one without is dropped with its bytes', a
   assert.deepEqual(await sweep(0), { sessions: 1, orphans: 0 })
   assert.equal((await send(server, 'GET', location)).status, 404)
   assert.deepEqual(await readdir(folder), [])
-  assert.equal(server.app.registry.openUploads.size, 0)
+  assert.equal(await server.app.registry.openUploads.count(), 0)
 })
 
 test('a session without bytes is dropped too', async () => {

@@ -4,15 +4,17 @@ import { after, before, describe, test } from 'node:test'
 import { digestOf } from '#oci/digest.ts'
 import { type Answer, errorOf, locationOf, refusalOf, send } from './client.ts'
 import { type Content, contentOf, expectStatus, openSession, pushBlob, randomContent } from './content.ts'
-import { startServer, type TestServer } from './server.ts'
+import { BUCKET, FOLDER, MEMORY } from './places.ts'
+import type { TestServer } from './server.ts'
 
-for (const onDisk of [false, true])
-  describe(onDisk ? 'into a folder' : 'into memory', () => {
+for (const place of [MEMORY, FOLDER, BUCKET])
+  describe(`into ${place.name}`, { skip: place.skip }, () => {
     let server: TestServer
+    let stop = async () => {}
     before(async () => {
-      server = await startServer({ onDisk })
+      ;({ server, stop } = await place.start())
     })
-    after(() => server[Symbol.asyncDispose]())
+    after(() => stop())
 
     const open = (query = '') => openSession(server, 'up', query)
     const close = (location: string, digest: string, body?: Buffer, headers = {}) =>

@@ -99,6 +99,35 @@ describe('interchange with registry:2', { skip: skipReason, concurrency: 2 }, ()
     await shared.stop()
   })
 
+  test('what registry:2 stored with a subject is listed as a referrer, as its fallback tag lists it', async () => {
+    await using shared = await SharedFolder.make()
+    await shared.distribution()
+    const published = new Published()
+    const subject = await published.image(shared, 'signed', ['1.0'])
+    const { digest, bytes } = subject.content
+    const members = {
+      subject: { mediaType: subject.mediaType, digest, size: bytes.length },
+      annotations: { 'org.example.result': 'good' },
+    }
+    const signature = await published.image(shared, 'signed', [], { members })
+    await published.index(shared, 'signed', [digest.replace(':', '-')], [signature])
+    await shared.stop()
+    await shared.stowage()
+    const check = async () => {
+      const answer = await send(shared, 'GET', `/v2/signed/referrers/${digest}`)
+      const { manifests } = JSON.parse(String(answer.body)) as { manifests: Record<string, unknown>[] }
+      assert.deepEqual(
+        manifests.map((descriptor) => [descriptor['digest'], descriptor['annotations']]),
+        [[signature.content.digest, members.annotations]],
+      )
+    }
+    await check()
+    await shared.passed()
+    await check()
+    await published.assertServedBy(shared)
+    await shared.stop()
+  })
+
   test('what is broken in an old tree is absent, and never stops the rest', async () => {
     await using shared = await SharedFolder.make()
     await shared.distribution()

@@ -48,10 +48,13 @@ async function fill(server: TestServer): Promise<string[]> {
   await pushBlob(server, 'wide', { bytes: alone.bytes, digest: alias })
   const empty = contentOf(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] }))
   expectStatus(await putManifest(server, 'bare', 'empty', empty.bytes, OCI_INDEX), 201)
+  const untold = contentOf(JSON.stringify({ about: 'a type of its own, which the bytes do not tell' }))
+  expectStatus(await putManifest(server, 'own', 'type', untold.bytes, 'application/vnd.example.v1+json'), 201)
   const subject = image.manifest.digest
   return [
     '/v2/_catalog',
-    ...['app', 'app/below', 'wide', 'bare'].map((name) => `/v2/${name}/tags/list`),
+    '/v2/own/manifests/type',
+    ...['app', 'app/below', 'wide', 'bare', 'own'].map((name) => `/v2/${name}/tags/list`),
     '/v2/app/manifests/1.0',
     '/v2/app/manifests/latest',
     `/v2/app/manifests/${subject}`,
@@ -195,6 +198,24 @@ test('a folder that is not the one of the database is refused with a sentence', 
   await rename(`${server.root}-unmounted`, server.root)
   await server.start(env)
   assert.deepEqual(json(await send(server, 'GET', '/v2/app/tags/list')), { name: 'app', tags: ['1.0'] })
+})
+
+test('a folder whose repositories are gone altogether is refused, unless they are still to be written', async () => {
+  await using server = await startServer({ onDisk: true })
+  await pushImage(server, 'app', '1.0', makeImage())
+  await server.stop()
+  const before = await links(server)
+  const folder = join(server.root, 'docker/registry/v2/repositories')
+  await rename(folder, `${folder}-away`)
+  await assert.rejects(server.start(), /database knows app and perhaps more: is it mounted\?/)
+  await mkdir(folder)
+  await assert.rejects(server.start(), /is it mounted\?/)
+  const db = new DatabaseSync(join(server.root, 'stowage/registry.sqlite'))
+  db.prepare("update cursors set position = 0 where name = 'link-tree'").run()
+  db.close()
+  await server.start()
+  await passed(server)
+  assert.deepEqual(await links(server), before)
 })
 
 test('a registry that only reads takes a tree over, and serves it', async () => {

@@ -33,6 +33,8 @@ export interface RegistryServer {
   /** Holds `config.yml` and `data/`. */
   readonly folder: string
   readonly process: RunningProcess
+  /** Where the tree of registry:2 begins, when that is not `data/`. */
+  readonly store?: string
   /** From the start of the process to its first answer. */
   readonly startMs: number
 }

@@ -30,6 +30,11 @@ function familyOf(root: number): number[] {
   return family
 }
 
+/** The living children of a process, not theirs. */
+export function childrenOf(pid: number): number[] {
+  return familyOf(pid).filter((member) => readStat(member)?.parent === pid)
+}
+
 /** User plus system time of all threads of the process and its descendants, in seconds, to 10 ms. */
 export function cpuSecondsOf(pid: number): number {
   const ticks = familyOf(pid).reduce((sum, member) => sum + (readStat(member)?.ticks ?? 0), 0)

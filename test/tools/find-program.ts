@@ -3,8 +3,14 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { DEBIAN_TOOLS, type GoToolName, toolPath } from './pinned.ts'
 
-/** Where programs lie that a plain user's PATH often leaves out. */
-const EXTRA_FOLDERS = ['/usr/local/go/bin', '/usr/local/sbin', '/usr/sbin', '/sbin']
+/** Where programs lie that a plain user's PATH often leaves out; Debian keeps each release of PostgreSQL in a folder of its own. */
+const EXTRA_FOLDERS = [
+  '/usr/local/go/bin',
+  '/usr/local/sbin',
+  '/usr/sbin',
+  '/sbin',
+  ...[18, 17, 16, 15].map((release) => `/usr/lib/postgresql/${release}/bin`),
+]
 
 export function isExecutable(path: string): boolean {
   try {

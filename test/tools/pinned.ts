@@ -28,6 +28,7 @@ export const GO_TOOLS = [
   { name: 'oras', module: 'oras.land/oras', path: 'cmd/oras', version: 'v1.3.6' },
   { name: 'regctl', module: 'github.com/regclient/regclient', path: 'cmd/regctl', version: 'v0.11.7' },
   { name: 'helm', module: 'helm.sh/helm/v3', path: 'cmd/helm', version: 'v3.22.0' },
+  { name: 'versitygw', module: 'github.com/versity/versitygw', path: 'cmd/versitygw', version: 'v1.8.0' },
   { name: 'cosign', module: 'github.com/sigstore/cosign/v3', path: 'cmd/cosign', version: 'v3.1.3' },
 ] as const satisfies readonly GoTool[]
 
@@ -57,8 +58,12 @@ export const DEBIAN_TOOLS: readonly DebianTool[] = [
   { command: 'runc', packages: ['runc'] },
   { command: 'getfattr', packages: ['attr'] },
   { command: 'strace', packages: ['strace'] },
+  { command: 'time', packages: ['time'] },
   { command: 'zsh', packages: ['zsh'] },
   { command: 'fish', packages: ['fish'] },
+  { command: 'postgres', packages: ['postgresql'] },
+  { command: 'slapd', packages: ['slapd'] },
+  { command: 'nginx', packages: ['nginx-light'] },
 ]
 
 /** Where tools are kept between runs: outside the checkout, so that a clean checkout finds them again. */

@@ -33,7 +33,8 @@ async function writeBody(out: ClientRequest, bytes: number): Promise<string> {
   return `sha256:${hash.digest('hex')}`
 }
 
-async function upload(side: Side, bytes: number): Promise<string> {
+/** One upload in one stream. Returns its digest. */
+export async function upload(side: Side, bytes: number): Promise<string> {
   const path = await side.client.openUpload(REPOSITORY)
   const out = request(`${side.server.url}${path}`, {
     method: 'PATCH',

@@ -40,7 +40,8 @@ export function renewBulkFile(path: string): string {
 /** Where registry:2 and we keep the bytes of a blob. */
 function storedPath(server: RegistryServer, digest: string): string {
   const hex = digest.slice('sha256:'.length)
-  return join(server.folder, 'data/docker/registry/v2/blobs/sha256', hex.slice(0, 2), hex, 'data')
+  const store = server.store ?? join(server.folder, 'data')
+  return join(store, 'docker/registry/v2/blobs/sha256', hex.slice(0, 2), hex, 'data')
 }
 
 /** @throws Error when the registry that acknowledged a push does not have all of its bytes on disk */

@@ -35,9 +35,8 @@ export interface SmallImage {
   readonly manifest: Uint8Array
 }
 
-/** One layer of 16 KiB, a config, a manifest: nothing of it has been seen before. */
-export function smallImage(): SmallImage {
-  const layer = randomBytes(SMALL_LAYER_BYTES)
+/** One layer, of 16 KiB where none is given, a config, a manifest: nothing of it has been seen before. */
+export function smallImage(layer: Uint8Array = randomBytes(SMALL_LAYER_BYTES)): SmallImage {
   const config = configFor([layer])
   return { layer, config, manifest: manifestOf(config, [layer]) }
 }

@@ -45,6 +45,8 @@ export class RegistryClient {
     const { statusCode, headers, body } = await this.#pool.request({
       method: request.method,
       path: request.path,
+      // undici would close the connection after every HEAD, which no other client does.
+      reset: false,
       headers: request.type ? { 'content-type': request.type } : { accept: OCI_MANIFEST },
       ...(request.body ? { body: request.body } : {}),
     })

@@ -13,9 +13,10 @@ export async function pushSmallImages(
   repository: string,
   prefix: string,
   count: number,
+  atOnce = SMALL_PUSHES_AT_ONCE,
 ): Promise<Load> {
   const start = performance.now()
-  await inParallel(count, SMALL_PUSHES_AT_ONCE, (index) =>
+  await inParallel(count, atOnce, (index) =>
     pushSmallImage(side.client, repository, `${prefix}-${index}`, smallImage()),
   )
   return { operations: count, seconds: (performance.now() - start) / 1000 }

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { encodedOf } from '#oci/digest.ts'
-import { type Content, makeImage, putManifest, randomContent } from '../../http/content.ts'
+import { send } from '../../http/client.ts'
+import { type Content, expectStatus, makeImage, putManifest, randomContent } from '../../http/content.ts'
 import type { Part } from '../part.ts'
 import { StoreUnderTest } from '../store-under-test.ts'
 import { type Call, callsIn, requireStrace } from './strace.ts'
@@ -35,8 +36,8 @@ function pathOf({ args }: Call): string {
   return /^\d+<([^>]*)>/.exec(args)?.[1] ?? ''
 }
 
-function isAcknowledgement(call: Call): boolean {
-  return /^(write|writev|sendto|sendmsg)$/.test(call.name) && call.args.includes('HTTP/1.1 201')
+function answers(call: Call, status: number): boolean {
+  return /^(write|writev|sendto|sendmsg)$/.test(call.name) && call.args.includes(`HTTP/1.1 ${status}`)
 }
 
 function isSync({ name }: Call): boolean {
@@ -47,6 +48,16 @@ function only(calls: readonly Call[], what: string): Call {
   const [call] = calls
   assert.ok(call && calls.length === 1, `${calls.length} times ${what}`)
   return call
+}
+
+/** The last write of the log that was synced before the answer. */
+function syncedFacts(what: string, calls: readonly Call[], { began }: Call): Call {
+  const isLog = (call: Call) => pathOf(call).endsWith('/registry.sqlite-wal')
+  const commit = calls.findLast((call) => isSync(call) && isLog(call) && call.ended < began)
+  assert.ok(commit, `${what}: the facts are synced before the answer`)
+  const facts = calls.findLast((call) => isWrite(call) && isLog(call) && call.ended < commit.began)
+  assert.ok(facts, `${what}: the facts are written before their sync`)
+  return facts
 }
 
 function checkOrder({ what, content, calls, acknowledgement }: Acknowledged): void {
@@ -71,14 +82,8 @@ function checkOrder({ what, content, calls, acknowledgement }: Acknowledged): vo
     )
     assert.ok(synchronous || synced, `${what}: every write is synced before the name`)
   }
-  const isLog = (call: Call) => pathOf(call).endsWith('/registry.sqlite-wal')
-  const commit = calls.findLast((call) => isSync(call) && isLog(call) && call.ended < acknowledgement.began)
-  assert.ok(commit, `${what}: the facts are synced before the 201`)
-  const facts = calls.findLast((call) => isWrite(call) && isLog(call) && call.ended < commit.began)
-  assert.ok(
-    facts && facts.began > rename.ended,
-    `${what}: the facts are written after the name, before their sync`,
-  )
+  const facts = syncedFacts(what, calls, acknowledgement)
+  assert.ok(facts.began > rename.ended, `${what}: the facts are written after the name`)
   for (const synced of [folder, folder.slice(0, folder.lastIndexOf('/'))]) {
     const sync = calls.find(
       (call) => call.name === 'fsync' && pathOf(call).endsWith(synced) && call.began > rename.ended,
@@ -123,10 +128,15 @@ async function syncsBeforeAcknowledging(say: (line: string) => void): Promise<vo
     pushes.push({ what: 'a config', content: image.config })
     assert.equal((await putManifest(store.target, 'app', 'v1', image.manifest.bytes)).status, 201)
     pushes.push({ what: 'a manifest', content: image.manifest })
+    const deletes = ['manifests/v1', `manifests/${image.manifest.digest}`, `blobs/${image.config.digest}`]
+    for (const path of deletes) {
+      expectStatus(await send(store.target, 'DELETE', `/v2/app/${path}`), 202)
+      await sleep(QUIET_MS)
+    }
     const loop = store.process.pid
     await store.stop()
     const calls = callsIn(await whole(file))
-    const acknowledgements = calls.filter(isAcknowledgement)
+    const acknowledgements = calls.filter((call) => answers(call, 201))
     assert.equal(acknowledgements.length, pushes.length)
     let before = calls.find(({ args }) => args.includes('HTTP/1.1 200'))?.began ?? 0
     const start = before
@@ -137,12 +147,19 @@ async function syncsBeforeAcknowledging(say: (line: string) => void): Promise<vo
       checkOrder({ what, content, calls: between, acknowledgement })
       before = acknowledgement.began
     }
+    const deleted = calls.filter((call) => answers(call, 202) && call.began > before)
+    assert.equal(deleted.length, deletes.length)
+    for (const [index, acknowledgement] of deleted.entries()) {
+      const between = calls.filter(({ began }) => began > before && began < acknowledgement.began)
+      syncedFacts(`the delete of ${deletes[index]}`, between, acknowledgement)
+      before = acknowledgement.began
+    }
     const onLoop = calls.filter(
       (call) => isSync(call) && call.thread === loop && call.began > start && call.began < before,
     )
     assert.deepEqual(onLoop.map(pathOf), [], 'the event loop waits for no sync')
     say(
-      `  ${pushes.length} pushes: data, name, folders, facts, 201, in this order; no sync on the event loop`,
+      `  ${pushes.length} pushes: data, name, folders, facts, 201, in this order; ${deletes.length} deletes: facts, 202; no sync on the event loop`,
     )
   } finally {
     rmSync(folder, { recursive: true, force: true })

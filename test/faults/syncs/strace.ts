@@ -23,8 +23,17 @@ export function requireStrace(): string {
 }
 
 /** From now on every fdatasync of the process fails as if the disk had; of one file, where a path is given. */
-export async function failSyncs(pid: number, path?: string): Promise<RunningProcess> {
-  const args = ['-f', '-p', String(pid), '-e', 'trace=fdatasync', '-e', 'inject=fdatasync:error=EIO']
+export function failSyncs(pid: number, path?: string): Promise<RunningProcess> {
+  return disturb(pid, 'fdatasync', 'error=EIO', path)
+}
+
+/** From now on the process is killed where it would sync that folder. */
+export function killAtSync(pid: number, folder: string): Promise<RunningProcess> {
+  return disturb(pid, 'fsync', 'signal=SIGKILL', folder)
+}
+
+async function disturb(pid: number, call: string, how: string, path?: string): Promise<RunningProcess> {
+  const args = ['-f', '-p', String(pid), '-e', `trace=${call}`, '-e', `inject=${call}:${how}`]
   if (path !== undefined) args.push('-P', path)
   const strace = await RunningProcess.start('strace', requireStrace(), [...args, '-o', '/dev/null'])
   for (let waited = 0; !/ attached/.test(strace.output); waited += 10) {
