@@ -12,7 +12,7 @@ import { FEDERATED_USER, type Federation, isIdentityToken } from '#access/federa
 import { Attempts } from '#access/passwords/attempts.ts'
 import type { Credentials } from '#access/passwords/basic-credentials.ts'
 import { PasswordChecks } from '#access/passwords/password-checks.ts'
-import { checkPassword, DECOY_HASH } from '#access/passwords/passwords.ts'
+import { checkPassword, DECOY_HASH, hashPassword, isForeignHash } from '#access/passwords/passwords.ts'
 import {
   findIdentity,
   findRobotIdentity,
@@ -29,7 +29,7 @@ import type { Db } from '#db/db.ts'
 import { tombstones } from '#db/projects.ts'
 import { findRobot } from '#db/robots.ts'
 import type { Signals } from '#db/signals.ts'
-import { findUser } from '#db/users.ts'
+import { findUser, replacePasswordHash } from '#db/users.ts'
 import { isRobotName, projectOf } from '#identity/account-name.ts'
 import { type Principal, principalName } from '#identity/principal.ts'
 import type { Readable } from '#identity/readable.ts'
@@ -189,7 +189,15 @@ export class DatabaseDirectory implements Directory {
     // Looked up again: the check took long, and the account may be another by now.
     const current = await findUser(this.#options.db, user)
     if (!current || current.passwordHash !== hashed || current.disabledAt !== null) return undefined
+    if (hashed !== undefined && isForeignHash(hashed)) await this.#rehash(current.id, hashed, password)
     return userIdentity(current, null)
+  }
+
+  /** A password that a bcrypt hash was imported for is known now: from here on it is kept and checked as all others are. */
+  async #rehash(id: number, from: string, password: string): Promise<void> {
+    const to = await hashPassword(password)
+    // A database that takes no writes now keeps nobody out: the next login tries again.
+    await this.#options.db.transaction((tx) => replacePasswordHash(tx, id, { from, to })).catch(() => {})
   }
 
   async #byAccount(name: string, password: string): Promise<Identity | undefined> {

@@ -4,7 +4,10 @@ import type { RepositoryName } from '#oci/reference.ts'
 /** Repositories of one component belong to it, and keep their name. */
 export const DEFAULT_PROJECT = 'library'
 
-/** Up to 64 lower-case letters and digits with single . _ - between: neither `+`, which robots have, nor `:`. */
+/** Said to who gives another one. */
+export const PLAIN_NAME_RULE = 'has up to 64 lower-case letters and digits, with single . _ - between'
+
+/** Neither `+`, which robots have, nor `:`. */
 const PLAIN = /^(?=.{1,64}$)[a-z0-9]+(?:[._-][a-z0-9]+)*$/
 
 export function isUserName(text: string): boolean {

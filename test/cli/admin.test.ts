@@ -1,13 +1,14 @@
 // `stowage admin` against a real server with users.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { rm } from 'node:fs/promises'
+import { appendFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { resetPassword } from '#access/management/reset-password.ts'
 import { EXIT } from '#cli/output.ts'
 import { openSqlite } from '#db/sqlite.ts'
+import { findUser } from '#db/users.ts'
 import { startServer, type TestServer } from '../http/server.ts'
 import { makeLayout } from './made-layout.ts'
 import { type Run, run, scratchFolder } from './run.ts'
@@ -72,6 +73,53 @@ test('from a login to a robot that pushes', async () => {
   assert.match(outside.notes.join('\n'), /refused with 403/)
   await done(['robots', 'disable', 'team+ci'])
   assert.equal((await as(robotFile, ['list', `${server.host}/team/app`])).code, EXIT.denied)
+})
+
+test('users come out of an htpasswd file with their passwords, which are kept better after a login', async () => {
+  const file = join(folder, 'htpasswd')
+  const password = 'kept from registry:2'
+  await run(['htpasswd', 'add', file, 'carol'], { password })
+  await run(['htpasswd', 'add', file, 'alice'], { password })
+  await appendFile(file, 'Dave:$apr1$x$y\nerin:{SHA}x\n')
+  await run(['htpasswd', 'add', file, 'Frank'], { password })
+  const wanted = {
+    carol: 'imported',
+    alice: 'exists',
+    Dave: 'refused',
+    erin: 'refused',
+    Frank: 'refused',
+  }
+  for (const [args, carol] of [
+    [['--dry-run'], 'imported'],
+    [[], 'imported'],
+    [[], 'exists'],
+  ] as const) {
+    const { code, results } = await admin(['--json', 'users', 'import', ...args, file])
+    assert.equal(code, EXIT.failed)
+    const outcomes = JSON.parse(results[0] ?? '') as { name: string; result: string }[]
+    assert.deepEqual(
+      Object.fromEntries(outcomes.map(({ name, result }) => [name, result])),
+      { ...wanted, carol },
+      args.join(),
+    )
+  }
+  const login = (secret: string) =>
+    run(['--authfile', join(folder, 'carol.json'), 'login', '-u', 'carol', server.host], { password: secret })
+  assert.equal((await login('another')).code, EXIT.denied)
+  assert.equal((await login(password)).code, EXIT.ok)
+  const db = await openSqlite({ path: join(server.root, 'stowage/registry.sqlite') })
+  try {
+    assert.match((await findUser(db, 'carol'))?.passwordHash ?? '', /^\$argon2id\$/)
+  } finally {
+    await db.close()
+  }
+  assert.equal((await login(password)).code, EXIT.ok)
+  const again = await admin(['users', 'import', file])
+  assert.match(again.results.join('\n'), /^carol {2}exists$/m)
+  assert.match(again.notes.join('\n'), /3 of 5 cannot be imported/)
+  const missing = await admin(['users', 'import', join(folder, 'nothing')])
+  assert.equal(missing.code, EXIT.notFound)
+  assert.match(missing.notes.join('\n'), /no such file/)
 })
 
 test('what cannot be is said with what to do', async () => {

@@ -129,10 +129,10 @@ describe('users', () => {
   })
 
   test('nobody makes himself an admin, and unknown members are refused, all told at once (CVE-2019-16097)', async () => {
-    const body = { name: 'mallory', password: PASSWORD, has_admin_role: true, passwordHash: 'x' }
+    const body = { name: 'mallory', password: PASSWORD, has_admin_role: true, password_hash: 'x' }
     const answer = await call(admin(), 'POST', '/users', body)
     expectStatus(answer, 400)
-    assert.match(answer.body.toString(), /has_admin_role.*passwordHash/)
+    assert.match(answer.body.toString(), /has_admin_role.*password_hash/)
     expectStatus(await call(as('stranger'), 'PATCH', '/users/stranger', { systemRole: 'admin' }), 403)
   })
 
@@ -144,6 +144,22 @@ describe('users', () => {
     ] as const)
       expectStatus(await call(admin(), method, '/users/admin', body), 409)
     expectStatus(await call(admin(), 'GET', '/me'), 200)
+  })
+
+  test('come with a hash of bcrypt in place of a password, and with no other', async () => {
+    const hash = (cost: string) => `$2y$${cost}$${'a'.repeat(53)}`
+    const made = await call(admin(), 'POST', '/users', { name: 'imported', passwordHash: hash('10') })
+    expectStatus(made, 201)
+    assert.doesNotMatch(made.body.toString(), /\$2y/)
+    for (const given of [
+      { passwordHash: hash('17') },
+      { passwordHash: hash('10').slice(1) },
+      { passwordHash: '$argon2id$v=19$m=8,t=1,p=1$YWFhYWFhYWE$YWFhYWFhYWFhYWFhYWFhYQ' },
+      { passwordHash: hash('10'), password: PASSWORD },
+      {},
+    ])
+      expectStatus(await call(admin(), 'POST', '/users', { name: 'refused', ...given }), 400)
+    expectStatus(await call(admin(), 'DELETE', '/users/imported'), 204)
   })
 
   test('a weak password is refused', async () => {

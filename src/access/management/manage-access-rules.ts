@@ -23,7 +23,7 @@ import type { Executor } from '#db/db.ts'
 import { findGroup } from '#db/groups.ts'
 import { findRobot } from '#db/robots.ts'
 import { findUser } from '#db/users.ts'
-import { isUserName } from '#identity/account-name.ts'
+import { isUserName, PLAIN_NAME_RULE } from '#identity/account-name.ts'
 import type { Right } from '#identity/role.ts'
 
 /** Every rule of a project is looked at when somebody asks for a right. */
@@ -111,10 +111,7 @@ export async function removeAccessRule(
 /** @throws Refusal invalid: it stands in addresses */
 export function checkRuleName(name: string): void {
   if (isUserName(name)) return
-  throw new Refusal(
-    'invalid',
-    'the name of a rule has up to 64 lower-case letters and digits, with single . _ - between',
-  )
+  throw new Refusal('invalid', `the name of a rule ${PLAIN_NAME_RULE}`)
 }
 
 async function existingRule(db: Executor, project: string, name: string): Promise<AccessRuleRecord> {

@@ -9,7 +9,7 @@ import {
   federationRulesOf,
   insertFederationRule,
 } from '#db/federation-rules.ts'
-import { isUserName } from '#identity/account-name.ts'
+import { isUserName, PLAIN_NAME_RULE } from '#identity/account-name.ts'
 
 /** Of one robot. */
 export const RULES_PER_ROBOT_MAX = 100
@@ -43,11 +43,7 @@ export async function createFederationRule(
   const issuer = directory.federatedIssuer(input.issuer)
   if (issuer === undefined)
     throw new Refusal('invalid', `the issuer ${input.issuer} is not one of auth.stowage.federation.issuers`)
-  if (!isUserName(input.name))
-    throw new Refusal(
-      'invalid',
-      'the name of a rule has up to 64 lower-case letters and digits, with single . _ - between',
-    )
+  if (!isUserName(input.name)) throw new Refusal('invalid', `the name of a rule ${PLAIN_NAME_RULE}`)
   const fault = ruleFault(issuer, input.claims)
   if (fault !== undefined) throw new Refusal('invalid', `claims: ${fault}`)
   return db.transaction(async (tx) => {

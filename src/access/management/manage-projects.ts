@@ -31,7 +31,7 @@ import {
   updateProject,
 } from '#db/projects.ts'
 import { findUser } from '#db/users.ts'
-import { isProjectName } from '#identity/account-name.ts'
+import { isProjectName, PLAIN_NAME_RULE } from '#identity/account-name.ts'
 import type { Role, Visibility } from '#identity/role.ts'
 
 export interface ProjectView {
@@ -90,10 +90,7 @@ export async function createProject(
   { name, visibility }: { name: string; visibility: Visibility },
 ): Promise<ProjectView> {
   if (!isProjectName(name)) {
-    throw new Refusal(
-      'invalid',
-      'the name of a project has up to 64 lower-case letters and digits, with single . _ - between',
-    )
+    throw new Refusal('invalid', `the name of a project ${PLAIN_NAME_RULE}`)
   }
   const now = management.now()
   await management.db.transaction(async (tx) => {

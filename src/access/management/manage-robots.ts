@@ -28,7 +28,7 @@ import {
   updateRobot,
 } from '#db/robots.ts'
 import { findUserById } from '#db/users.ts'
-import { isUserName, robotName } from '#identity/account-name.ts'
+import { isUserName, PLAIN_NAME_RULE, robotName } from '#identity/account-name.ts'
 
 /** Jobs that run with the secret until now may end. */
 export const ROTATION_OVERLAP_MS_MAX = 30 * 24 * 3_600_000
@@ -91,10 +91,7 @@ export async function createRobot(
   input: { name: string; permissions: readonly Permission[]; expiresAt?: number | null | undefined },
 ): Promise<WithSecret<RobotView>> {
   if (!isUserName(input.name)) {
-    throw new Refusal(
-      'invalid',
-      'the name of a robot has up to 64 lower-case letters and digits, with single . _ - between',
-    )
+    throw new Refusal('invalid', `the name of a robot ${PLAIN_NAME_RULE}`)
   }
   const name = robotName(project, input.name)
   const secret = newSecret('robot')

@@ -11,7 +11,13 @@ import {
   unknown,
 } from '#access/management/management.ts'
 import { Refusal } from '#access/management/refusal.ts'
-import { checkPassword, hashPassword, passwordFault } from '#access/passwords/passwords.ts'
+import {
+  BCRYPT_COST_MAX,
+  checkPassword,
+  hashPassword,
+  isImportable,
+  passwordFault,
+} from '#access/passwords/passwords.ts'
 import type { Transaction } from '#db/db.ts'
 import {
   addToGroup,
@@ -31,7 +37,7 @@ import {
   updateUser,
   userPage,
 } from '#db/users.ts'
-import { isUserName } from '#identity/account-name.ts'
+import { isUserName, PLAIN_NAME_RULE } from '#identity/account-name.ts'
 import type { SystemRole } from '#identity/role.ts'
 
 /** A user as the API shows him: never with anything of his password. */
@@ -64,6 +70,23 @@ function viewOf(user: UserRecord): UserView {
   }
 }
 
+interface NewPassword {
+  readonly password?: string | undefined
+  /** bcrypt's, of an htpasswd file; it is replaced by a better one at the first login. */
+  readonly passwordHash?: string | undefined
+}
+
+async function newHash({ password, passwordHash }: NewPassword): Promise<string> {
+  if (passwordHash === undefined) return hashOf(password ?? '')
+  if (!(await isImportable(passwordHash))) {
+    throw new Refusal(
+      'invalid',
+      `a passwordHash is one of bcrypt, of a cost of at most ${BCRYPT_COST_MAX}: htpasswd -B`,
+    )
+  }
+  return passwordHash
+}
+
 async function hashOf(password: string): Promise<string> {
   const fault = passwordFault(password)
   if (fault !== undefined) throw new Refusal('invalid', `the password ${fault}`)
@@ -82,15 +105,12 @@ export async function getUser({ db }: Management, name: string): Promise<UserVie
 
 export async function createUser(
   management: Management,
-  { name, password, ...input }: UserInput & { name: string; password: string },
+  { name, password, passwordHash: imported, ...input }: UserInput & NewPassword & { name: string },
 ): Promise<UserView> {
   if (!isUserName(name)) {
-    throw new Refusal(
-      'invalid',
-      'a user name has up to 64 lower-case letters and digits, with single . _ - between',
-    )
+    throw new Refusal('invalid', `a user name ${PLAIN_NAME_RULE}`)
   }
-  const passwordHash = await hashOf(password)
+  const passwordHash = await newHash({ password, passwordHash: imported })
   const user = { ...withoutUndefined(input), name, passwordHash, now: management.now() }
   if (!(await management.db.transaction((tx) => insertUser(tx, user))))
     throw new Refusal('taken', `there is a user ${name} already`)
@@ -171,10 +191,7 @@ export async function listGroups({ db }: Management, { after, limit }: Paging) {
 
 export async function createGroup({ db, now }: Management, name: string): Promise<{ name: string }> {
   if (!isUserName(name)) {
-    throw new Refusal(
-      'invalid',
-      'the name of a group has up to 64 lower-case letters and digits, with single . _ - between',
-    )
+    throw new Refusal('invalid', `the name of a group ${PLAIN_NAME_RULE}`)
   }
   if (!(await db.transaction((tx) => insertGroup(tx, name, now()))))
     throw new Refusal('taken', `there is a group ${name} already`)

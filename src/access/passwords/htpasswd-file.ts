@@ -2,11 +2,9 @@
 import type { BigIntStats } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { costOf } from '#access/passwords/bcrypt.ts'
+import { BCRYPT_COST_MAX } from '#access/passwords/passwords.ts'
 
 export const HTPASSWD_BYTES_MAX = 4 * 1024 * 1024
-/** A hash that costs more would hold a thread for minutes; 2^16 rounds take seconds. */
-export const BCRYPT_COST_MAX = 16
-
 const BCRYPT = /^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/
 
 export interface HtpasswdContent {

@@ -62,10 +62,23 @@ export async function hashPassword(password: string): Promise<string> {
 /** A hash that no password is known for: checking against it takes as long as against one that is. */
 export const DECOY_HASH = `$argon2id$v=19$m=${MEMORY_KIB},t=${PASSES},p=${LANES}$${unpadded(Buffer.alloc(SALT_BYTES))}$${unpadded(Buffer.alloc(TAG_BYTES))}`
 
+/** Whether it is a whole hash of bcrypt that costs no more than a check may. */
+export async function isImportable(hashed: string): Promise<boolean> {
+  const { costOf } = await import('#access/passwords/bcrypt.ts')
+  return costOf(hashed) <= BCRYPT_COST_MAX
+}
+
+/** A hash that was imported takes another time to check than those of this registry, and so tells who has one. */
+export function isForeignHash(hashed: string): boolean {
+  return BCRYPT_PREFIX.test(hashed)
+}
+
+const BCRYPT_PREFIX = /^\$2[aby]\$/
+
 /** False also for a hash that cannot be read. */
 export async function checkPassword(password: string, hashed: string): Promise<boolean> {
   if (password.length > PASSWORD_CHARS_MAX) return false
-  if (/^\$2[aby]\$/.test(hashed)) {
+  if (isForeignHash(hashed)) {
     const { costOf, verifyPassword } = await import('#access/passwords/bcrypt.ts')
     return costOf(hashed) <= BCRYPT_COST_MAX && (await verifyPassword(password, hashed))
   }
@@ -81,7 +94,8 @@ export async function checkPassword(password: string, hashed: string): Promise<b
   return timingSafeEqual(tag, expected)
 }
 
-const BCRYPT_COST_MAX = 16
+/** A hash that costs more would hold a thread for minutes; 2^16 rounds take seconds. */
+export const BCRYPT_COST_MAX = 16
 
 function derive(password: string, parameters: Omit<Argon2Parameters, 'message'>): Promise<Buffer> {
   return argon2Async('argon2id', { ...parameters, message: Buffer.from(password.normalize('NFC'), 'utf8') })

@@ -1,6 +1,7 @@
 // People who log in.
 import type { Command } from 'commander'
 import { part } from '#cli/admin-path.ts'
+import { importUsers } from '#cli/commands/admin/import-users.ts'
 import { against, change, example, listing } from '#cli/commands/admin/work.ts'
 import type { Tools } from '#cli/session.ts'
 
@@ -51,6 +52,15 @@ export function addUsers(admin: Command, tools: Tools): void {
           },
       ),
     )
+  users
+    .command('import')
+    .description(
+      'make a user of each line of an htpasswd file; their passwords stay. Who is there already is left alone',
+    )
+    .argument('<file>', 'the htpasswd file, with hashes of bcrypt')
+    .option('--dry-run', 'say what would be done')
+    .addHelpText('after', example('users import ./htpasswd'))
+    .action(against(tools, importUsers))
   users
     .command('set-password')
     .description('set the password of a user; what was logged in with the old one ends')

@@ -12,6 +12,8 @@ import { gone, named, page, shown } from '#http/api/answers.ts'
 import { type ApiRoute, route } from '#http/api/route-table.ts'
 import { listOf, name, password, TEXT_CHARS_MAX, text, time, version } from '#http/api/schemas.ts'
 
+const PASSWORD_HASH_CHARS_MAX = 60
+
 const systemRole = z.enum(['admin', 'auditor'])
 
 const userInput = {
@@ -20,7 +22,17 @@ const userInput = {
   systemRole: systemRole.nullish(),
 }
 
-const newUser = z.strictObject({ name, password, ...userInput })
+/** A hash comes from the htpasswd file of another registry. */
+const newUser = z
+  .strictObject({
+    name,
+    password: password.optional(),
+    passwordHash: z.string().max(PASSWORD_HASH_CHARS_MAX).optional(),
+    ...userInput,
+  })
+  .refine(({ password, passwordHash }) => (password === undefined) !== (passwordHash === undefined), {
+    message: 'a user has either a password or a passwordHash',
+  })
 const userChange = z.strictObject({ ...userInput, disabled: z.boolean().optional() })
 const newPassword = z.strictObject({ password })
 export const user = z.object({
