@@ -65,6 +65,13 @@ test('the sample of a single node loads without a warning', async () => {
   assert.equal(config.database.path, '/var/lib/registry/stowage/registry.sqlite')
 })
 
+test('the sample with users loads without a warning', async () => {
+  const { config, warnings } = await loadConfig({ file: resolve('config/secured.yaml'), env: {}, cwd: '/' })
+  assert.deepEqual(warnings, [])
+  assert.equal(config.auth.stowage?.projectcreation, 'admins')
+  assert.equal(config.quotas.project.bytes, 100 * 1024 ** 3)
+})
+
 test('what the sample shows as defaults are the defaults', async () => {
   const { config } = await loadConfig({ file: resolve('config/single-node.yaml'), env: {}, cwd: '/' })
   const bare = await loadText('version: 0.1\nstorage: filesystem\n')
