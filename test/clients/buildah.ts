@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { GREETING } from './images.ts'
-import type { Client, Stand } from './scenario.ts'
+import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
 /** Builds an image from nothing, command by command. @returns its id */
 async function build(stand: Stand, tag = 'v1', arch = 'amd64'): Promise<string> {
@@ -52,14 +52,17 @@ export const buildah: Client = {
     {
       name: 'login',
       does: 'login and logout; a wrong password and no login are refused',
-      server: 'TLS + htpasswd',
+      servers: WITH_LOGIN,
       async run(stand) {
         const { username, password } = stand.login
         const env = await stand.stranger('fresh')
         const login = ['login', '--username', username, '--password-stdin', stand.host]
         const id = await build(stand)
         const send = ['push', '-q', stand.ref()]
-        assert.match(await stand.refused('buildah', send, { env }), /authentication required|unauthorized/)
+        assert.match(
+          await stand.refused('buildah', send, { env }),
+          /authentication required|unauthorized|denied/,
+        )
         await stand.refused('buildah', login, { env, input: 'wrong' })
         await stand.ok('buildah', login, { env, input: password })
         await stand.ok('buildah', send, { env })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Client, Stand } from './scenario.ts'
+import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
 /** No password on the key. */
 const ENV = { COSIGN_PASSWORD: '' }
@@ -149,7 +149,7 @@ export const cosignClient: Client = {
     {
       name: 'login',
       does: 'login; a wrong password and no login are refused',
-      server: 'TLS + htpasswd',
+      servers: WITH_LOGIN,
       async run(stand) {
         const { username, password } = stand.login
         const image = await prepare(stand)

@@ -1,8 +1,9 @@
 // crane: Google's go-containerregistry on the command line.
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
+import { accountScenario } from './accounts.ts'
 import { madeUpBytes } from './images.ts'
-import type { Client, Stand } from './scenario.ts'
+import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
 const LARGE_LAYER_BYTES = 96 * 1024 * 1024
 
@@ -58,7 +59,7 @@ export const crane: Client = {
     {
       name: 'login',
       does: 'auth login; a wrong password and no login are refused',
-      server: 'TLS + htpasswd',
+      servers: WITH_LOGIN,
       async run(stand) {
         const { username, password } = stand.login
         const env = await stand.stranger('fresh')
@@ -220,5 +221,11 @@ export const crane: Client = {
         await stand.ok('crane', ['validate', '--remote', stand.ref()])
       },
     },
+    accountScenario({
+      program: 'crane',
+      login: (stand, username) => ['auth', 'login', stand.host, '-u', username, '--password-stdin'],
+      push: (stand, repository) => ['push', stand.images.app, stand.ref('v1', repository)],
+      pull: (stand, repository) => ['pull', stand.ref('v1', repository), stand.path('got.tar')],
+    }),
   ],
 }

@@ -6,9 +6,10 @@ import { closeSync, openSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { accountScenario } from './accounts.ts'
 import { runCommand } from './command.ts'
 import { GREETING, madeUpBytes } from './images.ts'
-import type { Client, Ground, Prepared, Stand } from './scenario.ts'
+import { type Client, type Ground, type Prepared, type Stand, WITH_LOGIN } from './scenario.ts'
 
 const DAEMON_START_MS_MAX = 60_000
 const DAEMON_STOP_MS_MAX = 30_000
@@ -134,7 +135,7 @@ export const docker: Client = {
     {
       name: 'login',
       does: 'login and logout; a wrong password and no login are refused',
-      server: 'TLS + htpasswd',
+      servers: WITH_LOGIN,
       async run(stand) {
         const { username, password } = stand.login
         const env = await stand.stranger('fresh')
@@ -142,7 +143,7 @@ export const docker: Client = {
         await build(stand)
         assert.match(
           await stand.refused('docker', ['push', stand.ref()], { env }),
-          /no basic auth credentials/,
+          /no basic auth credentials|denied/,
         )
         assert.match(await stand.refused('docker', login, { env, input: 'wrong' }), /unauthorized|401/)
         assert.match(await stand.ok('docker', login, { env, input: password }), /Login Succeeded/)
@@ -215,7 +216,7 @@ export const docker: Client = {
     },
     {
       // The command line takes any host below 127.0.0.0/8 for insecure and pushes a list there over plain HTTP only.
-      server: 'plain',
+      servers: ['plain'],
       name: 'manifest',
       does: 'manifest create, push and inspect; pull picks the platform (plain HTTP is all that it pushes by to localhost)',
       async run(stand) {
@@ -263,5 +264,15 @@ export const docker: Client = {
         assert.equal(await imageId(stand, stand.ref()), id)
       },
     },
+    accountScenario({
+      program: 'docker',
+      async prepare(stand, repository) {
+        await build(stand)
+        await stand.ok('docker', ['tag', stand.ref(), stand.ref('v1', repository)])
+      },
+      login: (stand, username) => ['login', '--username', username, '--password-stdin', stand.host],
+      push: (stand, repository) => ['push', stand.ref('v1', repository)],
+      pull: (stand, repository) => ['pull', stand.ref('v1', repository)],
+    }),
   ],
 }

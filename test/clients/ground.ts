@@ -7,6 +7,7 @@ import { type Ground, loginFiles, type ServerKind } from './scenario.ts'
 import { type Login, Server } from './server.ts'
 
 const LOGIN: Login = { username: 'carrier', password: 'a load of crates 7' }
+const ADMIN: Login = { ...LOGIN, username: 'admin' }
 
 /** Homes of daemons and tools that a plain user's PATH often leaves out. */
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -21,6 +22,8 @@ export async function prepareGround(options: {
   readonly serverCommand: readonly string[]
   readonly images: Images
   readonly dir: string
+  /** What the repositories of scenarios begin with. */
+  readonly projects: readonly string[]
   readonly storage?: Readonly<Record<string, unknown>> | undefined
 }): Promise<Ground> {
   const { kind, images, dir } = options
@@ -34,7 +37,8 @@ export async function prepareGround(options: {
     dir: serverDir,
     storage: options.storage,
     env: baseEnvironment(home),
-    ...(secure ? { login: LOGIN } : {}),
+    ...(secure ? { login: kind === 'TLS + tokens' ? ADMIN : LOGIN } : {}),
+    ...(kind === 'TLS + tokens' ? { projects: options.projects } : {}),
   })
   try {
     const env = {

@@ -1,7 +1,8 @@
 // helm: charts as OCI artifacts.
 import assert from 'node:assert/strict'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import type { Client, Stand } from './scenario.ts'
+import { accountScenario } from './accounts.ts'
+import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
 const CHART_TYPE = 'application/vnd.cncf.helm.config.v1+json'
 
@@ -76,7 +77,7 @@ export const helmClient: Client = {
     {
       name: 'login',
       does: 'registry login and logout; a wrong password and no login are refused',
-      server: 'TLS + htpasswd',
+      servers: WITH_LOGIN,
       async run(stand) {
         const { username, password } = stand.login
         const env = await stand.stranger('fresh')
@@ -143,5 +144,22 @@ export const helmClient: Client = {
         await helm(stand, 'pull', `${place(stand)}/crane-chart@${digest}`, '-d', stand.path('got'))
       },
     },
+    accountScenario({
+      program: 'helm',
+      async prepare(stand) {
+        await packageChart(stand, '1.0.0')
+      },
+      login: (stand, username) => {
+        return ['registry', 'login', stand.host, '-u', username, '--password-stdin', ...transport(stand)]
+      },
+      push: (stand, repository) => {
+        const chart = stand.path('crane-chart-1.0.0.tgz')
+        return ['push', chart, `oci://${stand.host}/${repository}`, ...transport(stand)]
+      },
+      pull: (stand, repository) => {
+        const chart = `oci://${stand.host}/${repository}/crane-chart`
+        return ['pull', chart, '-d', stand.dir, ...transport(stand)]
+      },
+    }),
   ],
 }

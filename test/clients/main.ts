@@ -1,4 +1,4 @@
-// npm run clients: every real client against a running registry, plain and with TLS and htpasswd.
+// npm run clients: every real client against a running registry: plain, with TLS and htpasswd, with TLS and tokens.
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { arch, cpus, platform, tmpdir } from 'node:os'
@@ -107,14 +107,16 @@ async function main(): Promise<number> {
     const serverCommand = binary
       ? [binary, 'serve']
       : [process.execPath, join(ROOT, 'bin', 'stowage.js'), 'serve']
+    const projects = CLIENTS.map(({ name }) => name)
     for (const [index, kind] of SERVERS.entries()) {
+      // Accounts are a matter of our own.
+      if (binary !== undefined && kind === 'TLS + tokens') continue
       const storage = storageOf(kind)
-      grounds.push(
-        await prepareGround({ kind, serverCommand, images, dir: join(dir, String(index)), storage }),
-      )
+      const place = join(dir, String(index))
+      grounds.push(await prepareGround({ kind, serverCommand, images, dir: place, projects, storage }))
     }
     const began = performance.now()
-    // The two servers share nothing, so their columns run beside each other.
+    // The servers share nothing, so their columns run beside each other.
     const columns = await Promise.all(
       grounds.map((ground) => runColumn(ground, CLIENTS, choice, printCell, stop.signal)),
     )

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { accountScenario } from './accounts.ts'
 import { madeUpBytes } from './images.ts'
-import type { Client, Stand } from './scenario.ts'
+import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
 const TYPE = 'application/vnd.example.chart.v1'
 const NOTE_TYPE = 'application/vnd.example.note.v1'
@@ -68,7 +69,7 @@ export const orasClient: Client = {
     {
       name: 'login',
       does: 'login and logout; a wrong password and no login are refused',
-      server: 'TLS + htpasswd',
+      servers: WITH_LOGIN,
       async run(stand) {
         const { username, password } = stand.login
         const env = await stand.stranger('fresh')
@@ -225,5 +226,12 @@ export const orasClient: Client = {
         assert.ok(bytes.equals(await readFile(stand.path('got', 'large.bin'))))
       },
     },
+    accountScenario({
+      program: 'oras',
+      prepare: (stand) => writeFile(stand.path('a.txt'), 'a'),
+      login: (stand, username) => ['login', plain(stand), stand.host, '-u', username, '--password-stdin'],
+      push: (stand, repository) => ['push', plain(stand), stand.ref('v1', repository), 'a.txt'],
+      pull: (stand, repository) => ['pull', plain(stand), '-o', 'got', stand.ref('v1', repository)],
+    }),
   ],
 }

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
+import { accountScenario } from './accounts.ts'
 import { GREETING } from './images.ts'
-import type { Client, Stand } from './scenario.ts'
+import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
 const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json'
 
@@ -98,7 +99,7 @@ export const podman: Client = {
     {
       name: 'login',
       does: 'login and logout; a wrong password and no login are refused',
-      server: 'TLS + htpasswd',
+      servers: WITH_LOGIN,
       async run(stand) {
         const { username, password } = stand.login
         const env = await stand.stranger('fresh')
@@ -106,7 +107,7 @@ export const podman: Client = {
         const id = await load(stand)
         assert.match(
           await stand.refused('podman', ['push', '-q', stand.ref()], { env }),
-          /authentication required|unauthorized/,
+          /authentication required|unauthorized|denied/,
         )
         assert.match(
           await stand.refused('podman', login, { env, input: 'wrong' }),
@@ -191,5 +192,14 @@ export const podman: Client = {
         await forget(stand, id)
       },
     },
+    accountScenario({
+      program: 'podman',
+      async prepare(stand, repository) {
+        await stand.ok('podman', ['tag', await load(stand), stand.ref('v1', repository)])
+      },
+      login: (stand, username) => ['login', '--username', username, '--password-stdin', stand.host],
+      push: (stand, repository) => ['push', '-q', stand.ref('v1', repository)],
+      pull: (stand, repository) => ['pull', '-q', stand.ref('v1', repository)],
+    }),
   ],
 }

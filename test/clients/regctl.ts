@@ -1,8 +1,9 @@
 // regctl: regclient on the command line.
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
+import { accountScenario } from './accounts.ts'
 import { madeUpBytes } from './images.ts'
-import type { Client, Stand } from './scenario.ts'
+import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
 const SBOM_TYPE = 'application/spdx+json'
 const BLOB_BYTES = 3 * 1024 * 1024
@@ -55,7 +56,7 @@ export const regctlClient: Client = {
     {
       name: 'login',
       does: 'registry login and logout; a wrong password and no login are refused',
-      server: 'TLS + htpasswd',
+      servers: WITH_LOGIN,
       async run(stand) {
         const { username, password } = stand.login
         const env = await stand.stranger('fresh')
@@ -178,5 +179,21 @@ export const regctlClient: Client = {
         assert.equal(await stand.digest('imported', `${stand.repository}-target`), stand.images.multiDigest)
       },
     },
+    accountScenario({
+      program: 'regctl',
+      login: (stand, username) => ['registry', 'login', stand.host, '-u', username, '--pass-stdin'],
+      push: (stand, repository) => [
+        'image',
+        'copy',
+        `ocidir://${stand.images.app}:app`,
+        stand.ref('v1', repository),
+      ],
+      pull: (stand, repository) => [
+        'image',
+        'copy',
+        stand.ref('v1', repository),
+        `ocidir://${stand.path('got')}:v1`,
+      ],
+    }),
   ],
 }

@@ -31,7 +31,7 @@ export interface Choice {
 }
 
 export function chosen(client: Client, scenario: Scenario, kind: ServerKind, choice: Choice): boolean {
-  if (scenario.server !== undefined && scenario.server !== kind) return false
+  if (scenario.servers?.includes(kind) === false) return false
   const name = `${client.name}/${scenario.name}`
   if (choice.only.length > 0) return choice.only.includes(name) || choice.only.includes(client.name)
   return choice.all || scenario.long !== true

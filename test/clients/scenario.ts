@@ -1,14 +1,17 @@
 // What a client and its scenarios are, and what a scenario is given to stand on.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Accounts } from './accounts.ts'
 import { CommandError, type CommandOptions, commandLine, type Outcome, runCommand } from './command.ts'
 import type { Images } from './images.ts'
 import type { RegistryView } from './registry-view.ts'
 import type { Login, Server } from './server.ts'
 
-/** The two kinds of server: one table column each. */
-export const SERVERS = ['plain', 'TLS + htpasswd'] as const
+/** The kinds of server: one table column each. */
+export const SERVERS = ['plain', 'TLS + htpasswd', 'TLS + tokens'] as const
 export type ServerKind = (typeof SERVERS)[number]
+/** Those that want a login. */
+export const WITH_LOGIN: readonly ServerKind[] = ['TLS + htpasswd', 'TLS + tokens']
 
 export interface Client {
   readonly name: string
@@ -31,8 +34,8 @@ export interface Scenario {
   readonly does: string
   /** Only with `--all`. */
   readonly long?: true
-  /** Where the scenario makes sense on one kind of server only. */
-  readonly server?: ServerKind
+  /** Where the scenario makes sense on some kinds of server only. */
+  readonly servers?: readonly ServerKind[]
   readonly run: (stand: Stand) => Promise<void>
 }
 
@@ -71,7 +74,7 @@ export class Stand {
     this.#server = ground.server
   }
 
-  /** True on the server with TLS and htpasswd. */
+  /** True on servers with TLS, which want a login. */
   get secure(): boolean {
     return this.#server.caFile !== undefined
   }
@@ -82,10 +85,16 @@ export class Stand {
     return this.#server.caFile
   }
 
-  /** The one user of the secure server. */
+  /** Who may do everything on the secure server: the one user of htpasswd, or a robot. */
   get login(): Login {
     if (this.#server.login === undefined) throw new Error('the plain server knows no users')
     return this.#server.login
+  }
+
+  /** Who may push to one project, by the kind of account. */
+  get accounts(): Accounts {
+    if (this.#server.accounts === undefined) throw new Error('only the server with tokens has accounts')
+    return this.#server.accounts
   }
 
   /** `localhost:5000/client/scenario:tag`. */

@@ -6,6 +6,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Accounts, type Jobs, Management, makeAccounts, openJobs } from './accounts.ts'
 import { runCommand } from './command.ts'
 import { RegistryView } from './registry-view.ts'
 
@@ -21,8 +22,10 @@ export interface Login {
 export interface ServerOptions {
   /** The command that starts the registry; the path of its configuration file is added. */
   readonly command: readonly string[]
-  /** TLS with a self-signed certificate, and htpasswd with this one user. Plain and open when left out. */
+  /** TLS with a self-signed certificate, and this one user, or admin. Plain and open when left out. */
   readonly login?: Login
+  /** Projects of a server with users of its own; htpasswd when left out. */
+  readonly projects?: readonly string[] | undefined
   /** An empty folder for the store, the configuration and the log. */
   readonly dir: string
   /** `storage` of the configuration, where blobs are not to lie in that folder. */
@@ -34,17 +37,16 @@ export interface ServerOptions {
 export class Server {
   readonly host: string
   readonly caFile: string | undefined
-  readonly login: Login | undefined
   readonly view: RegistryView
   readonly logFile: string
   readonly #options: ServerOptions
   #child: ChildProcess | undefined
+  #accounts: Accounts | undefined
 
   private constructor(options: ServerOptions, port: number, ca: string | undefined) {
     this.#options = options
     this.host = `localhost:${port}`
     this.caFile = ca === undefined ? undefined : join(options.dir, 'tls.crt')
-    this.login = options.login
     this.logFile = join(options.dir, 'server.log')
     this.view = new RegistryView(this.host, ca, options.login)
   }
@@ -53,11 +55,25 @@ export class Server {
     await mkdir(join(options.dir, 'store'), { recursive: true })
     const port = await freePort()
     if (options.login) await writeSecrets(options, options.login)
-    await writeFile(join(options.dir, 'config.yml'), configFile(options, port))
     const ca = options.login ? await readFile(join(options.dir, 'tls.crt'), 'utf8') : undefined
+    const jobs = options.projects && (await openJobs(options.dir))
+    await writeFile(join(options.dir, 'config.yml'), configFile(options, port, jobs))
     const server = new Server(options, port, ca)
     await server.#up()
+    if (jobs && ca !== undefined && options.login) {
+      const management = new Management(server.host, ca, options.login)
+      server.#accounts = await makeAccounts(management, jobs, options.projects)
+    }
     return server
+  }
+
+  /** Who may do everything with content. */
+  get login(): Login | undefined {
+    return this.#accounts?.everywhere ?? this.#options.login
+  }
+
+  get accounts(): Accounts | undefined {
+    return this.#accounts
   }
 
   /** Ends the server as an operator would (SIGTERM) and starts it again on its store and port. */
@@ -84,9 +100,10 @@ export class Server {
   }
 
   async #up(): Promise<void> {
+    const { login } = this.#options
     const [program = '', ...args] = this.#options.command
     const child = spawn(program, [...args, join(this.#options.dir, 'config.yml')], {
-      env: this.#options.env,
+      env: { ...this.#options.env, ...(login && { STOWAGE_ADMIN_PASSWORD: login.password }) },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#child = child
@@ -115,7 +132,7 @@ export class Server {
 }
 
 /** registry:2's own file format, so that any program that reads it can stand here. */
-function configFile(options: ServerOptions, port: number): string {
+function configFile(options: ServerOptions, port: number, jobs: Jobs | undefined): string {
   const { dir, storage = { filesystem: { rootdirectory: join(dir, 'store') } } } = options
   const lines = [
     'version: 0.1',
@@ -128,7 +145,11 @@ function configFile(options: ServerOptions, port: number): string {
   ]
   if (options.login) {
     lines.push(`  tls: { certificate: ${join(dir, 'tls.crt')}, key: ${join(dir, 'tls.key')} }`)
-    lines.push(`auth: { htpasswd: { realm: clients, path: ${join(dir, 'htpasswd')} } }`)
+    lines.push(
+      jobs
+        ? `auth: ${JSON.stringify({ stowage: { federation: { issuers: [jobs.issuer] } } })}`
+        : `auth: { htpasswd: { realm: clients, path: ${join(dir, 'htpasswd')} } }`,
+    )
   }
   return `${lines.join('\n')}\n`
 }

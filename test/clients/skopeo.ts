@@ -1,7 +1,8 @@
 // skopeo: copies between registries, folders, layouts and archives; Debian's version.
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
-import type { Client, Stand } from './scenario.ts'
+import { accountScenario } from './accounts.ts'
+import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
 function copy(stand: Stand, ...args: string[]): Promise<string> {
   return stand.ok('skopeo', ['copy', '--quiet', ...args])
@@ -95,7 +96,7 @@ export const skopeo: Client = {
     {
       name: 'login',
       does: 'login and logout; a wrong password and no login are refused',
-      server: 'TLS + htpasswd',
+      servers: WITH_LOGIN,
       async run(stand) {
         const { username, password } = stand.login
         const env = await stand.stranger('fresh')
@@ -178,6 +179,12 @@ export const skopeo: Client = {
         ])
       },
     },
+    accountScenario({
+      program: 'skopeo',
+      login: (stand, username) => ['login', '--username', username, '--password-stdin', stand.host],
+      push: (stand, repository) => ['copy', `oci:${stand.images.app}:app`, remote(stand, 'v1', repository)],
+      pull: (stand, repository) => ['copy', remote(stand, 'v1', repository), `dir:${stand.path('got')}`],
+    }),
   ],
 }
 

@@ -4,7 +4,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import packageJson from '../../package.json' with { type: 'json' }
 import { removeRegistry, startRegistry } from '../processes/registry-server.ts'
-import type { Client, Stand } from './scenario.ts'
+import { accountScenario } from './accounts.ts'
+import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
 const STOWAGE = join(import.meta.dirname, '..', '..', 'bin', 'stowage.js')
 
@@ -64,11 +65,12 @@ export const stowageClient: Client = {
     {
       name: 'login',
       does: 'login and logout; a wrong password and no login are refused',
-      server: 'TLS + htpasswd',
+      servers: WITH_LOGIN,
       async run(stand) {
         const { username, password } = stand.login
         const env = await stand.stranger('fresh')
-        const list = ['list', stand.host]
+        const list = ['list', `${stand.host}/${stand.repository}`]
+        await push(stand)
         const login = ['login', '--username', username, '--password-stdin', stand.host]
         assert.match(await stand.refused('stowage', list, { env }), /log in with: stowage login/)
         assert.match(await stand.refused('stowage', login, { env, input: 'wrong' }), /does not take/)
@@ -81,7 +83,7 @@ export const stowageClient: Client = {
     {
       name: 'certificates',
       does: '--ca names the authority; without it, and without --insecure, nothing is sent',
-      server: 'TLS + htpasswd',
+      servers: WITH_LOGIN,
       async run(stand) {
         const env = { SSL_CERT_FILE: '' }
         assert.match(await stand.refused('stowage', ['list', stand.host], { env }), /--ca FILE/)
@@ -197,5 +199,11 @@ export const stowageClient: Client = {
         }
       },
     },
+    accountScenario({
+      program: 'stowage',
+      login: (stand, username) => ['login', '--username', username, '--password-stdin', stand.host],
+      push: (stand, repository) => ['push', stand.images.app, stand.ref('v1', repository)],
+      pull: (stand, repository) => ['pull', stand.ref('v1', repository), stand.path('got')],
+    }),
   ],
 }
