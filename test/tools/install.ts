@@ -1,11 +1,13 @@
-// Brings the programs that tests and benchmarks need: node test/tools/install.ts [debian] [go]; both when none is named.
+// Brings the programs that tests and benchmarks need: node test/tools/install.ts [debian] [go] [python]; all when none is named.
 import { installDebianTools } from './debian-tools.ts'
 import { installGoTools } from './go-tools.ts'
 import { toolsFolder } from './pinned.ts'
+import { installPythonTools } from './python-tools.ts'
 
 const KINDS: Record<string, (say: (line: string) => void) => void> = {
   debian: installDebianTools,
   go: installGoTools,
+  python: installPythonTools,
 }
 
 function say(line: string): void {

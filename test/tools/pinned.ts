@@ -66,6 +66,9 @@ export const DEBIAN_TOOLS: readonly DebianTool[] = [
   { command: 'nginx', packages: ['nginx-light'] },
 ]
 
+/** The version on PyPI. */
+export const SCHEMATHESIS = '4.32.5'
+
 /** Where tools are kept between runs: outside the checkout, so that a clean checkout finds them again. */
 export function toolsFolder(): string {
   return process.env['STOWAGE_TOOLS'] || join(homedir(), '.cache', 'stowage-tools')
