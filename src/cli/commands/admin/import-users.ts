@@ -1,7 +1,12 @@
 // Users out of an htpasswd file, with the passwords that they have.
+import { readHtpasswd } from '#access/passwords/htpasswd-file.ts'
 import type { Work } from '#cli/commands/admin/work.ts'
 import { CommandFailure, EXIT } from '#cli/output.ts'
 import { isUserName, PLAIN_NAME_RULE } from '#identity/account-name.ts'
+
+export interface ImportOptions {
+  readonly dryRun?: boolean
+}
 
 interface Outcome {
   readonly name: string
@@ -10,9 +15,8 @@ interface Outcome {
 }
 
 /** Can be repeated: who is there already, from an earlier run or otherwise, is left alone. */
-export function importUsers(file: string, { dryRun = false }: { readonly dryRun?: boolean }): Work {
+export function importUsers(file: string, { dryRun = false }: ImportOptions): Work {
   return async (client, session) => {
-    const { readHtpasswd } = await import('#access/passwords/htpasswd-file.ts')
     const { hashes, ignored } = await readHtpasswd(file)
     const existing = new Set((await client.list('/users')).map(({ name }) => name))
     const outcomes: Outcome[] = ignored.map(({ user: name, why }) => ({ name, result: 'refused', why }))

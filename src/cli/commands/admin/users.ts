@@ -1,7 +1,7 @@
 // People who log in.
 import type { Command } from 'commander'
 import { part } from '#cli/admin-path.ts'
-import { importUsers } from '#cli/commands/admin/import-users.ts'
+import type { ImportOptions } from '#cli/commands/admin/import-users.ts'
 import { against, change, example, listing } from '#cli/commands/admin/work.ts'
 import type { Tools } from '#cli/session.ts'
 
@@ -60,7 +60,12 @@ export function addUsers(admin: Command, tools: Tools): void {
     .argument('<file>', 'the htpasswd file, with hashes of bcrypt')
     .option('--dry-run', 'say what would be done')
     .addHelpText('after', example('users import ./htpasswd'))
-    .action(against(tools, importUsers))
+    .action(
+      against(tools, (file: string, options: ImportOptions) => async (client, session) => {
+        const { importUsers } = await import('#cli/commands/admin/import-users.ts')
+        await importUsers(file, options)(client, session)
+      }),
+    )
   users
     .command('set-password')
     .description('set the password of a user; what was logged in with the old one ends')
