@@ -15,15 +15,16 @@ export function parseByteAmount(text: string): number | undefined {
   return Number.isSafeInteger(Math.round(bytes)) ? Math.round(bytes) : undefined
 }
 
-/** So that it reads back as the same number: `10GiB`, `500MB`, `4097B`. */
+/** So that it reads back as the same number, in the fewest letters: `10GiB`, `500MB`, `4097B`. */
 export function writeByteAmount(bytes: number): string {
-  for (const [base, units] of [
-    [1_024, BINARY],
-    [1_000, DECIMAL],
-  ] as const) {
-    for (let power = units.length - 1; power > 0; power--)
-      if (bytes > 0 && bytes % base ** power === 0) return `${bytes / base ** power}${units[power]}`
-  }
+  const binary = exactly(bytes, 1_024, BINARY)
+  const decimal = exactly(bytes, 1_000, DECIMAL)
+  return decimal.length < binary.length ? decimal : binary
+}
+
+function exactly(bytes: number, base: number, units: readonly string[]): string {
+  for (let power = units.length - 1; power > 0; power--)
+    if (bytes > 0 && bytes % base ** power === 0) return `${bytes / base ** power}${units[power]}`
   return `${bytes}B`
 }
 
