@@ -8,9 +8,9 @@ import { certificatesOf } from '#app/open-authentication.ts'
 import type { OpenRegistry } from '#app/open-registry.ts'
 import { shareOf } from '#app/processes.ts'
 import type { Role } from '#app/role.ts'
+import { defaultLimits } from '#config/limit-slices.ts'
 import type { Config } from '#config/schema.ts'
 import {
-  defaultLimits,
   linkOptions,
   listenOptions,
   replyHeaders,
@@ -40,7 +40,7 @@ export async function startListener(
   { log, access }: AppLogs,
   version: string,
   role: Role,
-  { registry, metrics, authentication, background, figures, usage }: OpenRegistry,
+  { registry, metrics, authentication, background, figures, usage, rates }: OpenRegistry,
   closers: Closers,
 ): Promise<Listener> {
   const { db, now } = registry
@@ -67,6 +67,7 @@ export async function startListener(
     accessLog: config.log.accesslog.disabled ? undefined : access,
     headers: replyHeaders(config),
     newRequestId,
+    limits: rates,
     onRefused: audit && ((error, refused) => noteRefusal(audit, error, refused)),
   })
   const { directory, sessions } = authentication
@@ -91,6 +92,7 @@ export async function startListener(
         overview: { figures, system },
         audit,
         jobs: background.queue,
+        rates,
         links,
         log,
         newRequestId,

@@ -4,18 +4,21 @@ import { forgetAuditCursor } from '#access/audit/audit-cursor.ts'
 import { immutabilityGuard } from '#access/immutability/immutability-guard.ts'
 import { quotaGuard } from '#access/quotas/quota-guard.ts'
 import { UsageKeeper } from '#access/quotas/usage-keeper.ts'
+import type { RateLimits } from '#access/rates/rate-limits.ts'
 import type { Closers } from '#app/closers.ts'
 import { watchGauges, watchJobs } from '#app/gauges.ts'
 import type { Authentication } from '#app/open-authentication.ts'
 import { openAuthentication } from '#app/open-authentication.ts'
 import { openNotifications } from '#app/open-notifications.ts'
+import { openRates } from '#app/open-rates.ts'
 import { openStore, startFailure } from '#app/open-store.ts'
 import { announcer, uploadsOf } from '#app/processes.ts'
 import type { Role } from '#app/role.ts'
 import { lookPeriodically, sealPeriodically, startUpkeep } from '#app/upkeep.ts'
 import { isListing, isRedirecting } from '#blobs/store.ts'
+import { defaultLimits } from '#config/limit-slices.ts'
 import type { Config } from '#config/schema.ts'
-import { backgroundSettings, defaultLimits, outboundOptions, registrySettings } from '#config/slices.ts'
+import { backgroundSettings, outboundOptions, registrySettings } from '#config/slices.ts'
 import { projectDepth } from '#db/project-depth.ts'
 import type { Reserve } from '#db/reserve.ts'
 import { LocalSignals } from '#db/signals.ts'
@@ -40,6 +43,8 @@ export interface OpenRegistry {
   readonly tree: OpenTree | undefined
   readonly figures: Figures
   readonly usage: UsageKeeper
+  /** Undefined where nobody is limited, and for a primary, which no client asks. */
+  readonly rates: RateLimits | undefined
 }
 
 /** Everything but the listener. */
@@ -71,6 +76,7 @@ export async function openRegistry(
   const quotas = { db, defaults: defaultLimits(config), log }
   const usage = new UsageKeeper(quotas)
   closers.push(() => usage.close())
+  const rates = await openRates(config, { db, log, metrics }, role, closers)
   const registry: Registry = {
     db,
     storage,
@@ -126,7 +132,7 @@ export async function openRegistry(
   }
   if (role.kind !== 'alone' && authentication.lookAgain)
     lookPeriodically(authentication.lookAgain, log, closers)
-  return { registry, metrics, authentication, background, tree, figures, usage }
+  return { registry, metrics, authentication, background, tree, figures, usage, rates }
 }
 
 function guardsOf(config: Config, reserve: Reserve | undefined): Guard[] {

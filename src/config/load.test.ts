@@ -89,6 +89,7 @@ test('what the sample shows as defaults are the defaults', async () => {
     jobs: bare.config.jobs,
     notifications: bare.config.notifications,
     quotas: bare.config.quotas,
+    ratelimits: bare.config.ratelimits,
   })
   assert.deepEqual({ ...plainHttp, debug: bare.config.http.debug, headers: {} }, bare.config.http)
   assert.deepEqual(storage.maintenance, bare.config.storage.maintenance)

@@ -9,6 +9,7 @@ import { LOG } from './log-keys.ts'
 import { NOTIFICATIONS } from './notification-keys.ts'
 import { OUTBOUND } from './outbound-keys.ts'
 import { QUOTAS } from './quota-keys.ts'
+import { RATES } from './rate-keys.ts'
 import { DATABASE, EVENTS, STORAGE } from './storage-keys.ts'
 import { CATALOG, POLICY, TAGS, VALIDATION } from './validation-keys.ts'
 
@@ -28,6 +29,7 @@ export const SCHEMA = section('', {
   events: EVENTS,
   jobs: JOBS,
   quotas: QUOTAS,
+  ratelimits: RATES,
   notifications: NOTIFICATIONS,
   proxy: foreign(
     'stops',

@@ -2,7 +2,6 @@
 import type { LdapSetup, OidcSetup } from '#access/external/open-providers.ts'
 import type { FederationSetup } from '#access/federation/open-federation.ts'
 import type { AccessOptions } from '#access/open-access.ts'
-import { type DefaultLimits, NO_LIMITS } from '#access/quotas/limits.ts'
 import type { TokenAuthOptions } from '#access/tokens/token-authentication.ts'
 import type { StorageOptions, TierStorage } from '#blobs/open-storage.ts'
 import type { S3Options } from '#blobs/s3/s3-options.ts'
@@ -265,22 +264,6 @@ function providerOptions(provider: Pick<Stowage['oidc'][number], ProviderKey>) {
 type ProviderKey =
   | ('groups' | 'groupprefix' | 'admingroups' | 'auditorgroups' | 'allowedgroups')
   | ('provision' | 'recheckMs' | 'graceMs')
-
-/** A zero in the file is no limit. */
-export function defaultLimits({ quotas }: Config): DefaultLimits {
-  const limit = (value: number) => (value === 0 ? null : value)
-  const { registry, project, user } = quotas
-  const limitsOf = (of: typeof registry) => ({
-    bytes: limit(of.bytes),
-    repositories: limit(of.repositories),
-    tags: limit(of.tags),
-  })
-  return {
-    registry: limitsOf(registry),
-    project: limitsOf(project),
-    user: { ...NO_LIMITS, bytes: limit(user.bytes) },
-  }
-}
 
 export function serverLimits({ http: { limits } }: Config): ServerLimits {
   return {

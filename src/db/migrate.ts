@@ -10,6 +10,7 @@ import * as space from '#db/migrations/0007-space.ts'
 import * as sharedUploads from '#db/migrations/0008-shared-uploads.ts'
 import * as cursorLeases from '#db/migrations/0011-cursor-leases.ts'
 import * as eventRequests from '#db/migrations/0012-event-requests.ts'
+import * as rates from '#db/migrations/0013-rates.ts'
 import type { Tables } from '#db/schema.ts'
 
 const MIGRATIONS = {
@@ -23,6 +24,7 @@ const MIGRATIONS = {
   '0008-shared-uploads': sharedUploads,
   '0011-cursor-leases': cursorLeases,
   '0012-event-requests': eventRequests,
+  '0013-rates': rates,
 }
 
 /** @throws Error with a sentence for the operator when the schema is newer than this program or a migration fails */

@@ -154,6 +154,14 @@ export interface SettingTable {
   value: string
 }
 
+/** A client that has used up some of a rate. */
+export interface RateUseTable {
+  /** The rate, and whose it is. */
+  key: Fixed<string>
+  /** When all of it is forgotten, milliseconds since 1970, by the clock of the database. */
+  free_at: number
+}
+
 /** What a list of repositories is sorted by: derived from the other tables a little later. */
 export interface RepositoryFigureTable {
   repository_id: Fixed<number>
@@ -186,4 +194,5 @@ export interface Tables
   cursors: CursorTable
   settings: SettingTable
   repository_figures: RepositoryFigureTable
+  rate_uses: RateUseTable
 }

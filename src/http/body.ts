@@ -16,12 +16,18 @@ export class ClientGone extends Error {
 /** Requests with `Expect: 100-continue` that have not been told to go on: a refusal costs them no body. */
 export type AwaitingContinue = WeakSet<IncomingMessage>
 
+/** Counts the bytes of a body while they come. */
+export interface Received {
+  received: number
+}
+
 /** The body of a request. Reading may begin once. */
 export function bodySource(
   request: IncomingMessage,
   response: ServerResponse,
   watch: TransferWatch,
   awaiting: AwaitingContinue,
+  count: Received,
 ): ByteSource {
   return (sink, signal) =>
     new Promise((resolve, reject) => {
@@ -41,6 +47,7 @@ export function bodySource(
       const onAbort = () => fail(signal?.reason)
       const onData = (chunk: Buffer) => {
         transfer.progress(chunk.length)
+        count.received += chunk.length
         try {
           const wait = sink(chunk)
           if (!wait) return

@@ -43,22 +43,28 @@ export class ReaderGone extends Error {
  */
 const JOINED_BYTES_MAX = 16 * 1024
 
-/** Sends a reply; resolves to the bytes of the body that went out. */
+/** Counts the bytes of a body while they go out, also of one that breaks off. */
+export interface Sent {
+  sent: number
+}
+
+/** Sends a reply. */
 export async function sendReply(
   response: ServerResponse,
   reply: Reply,
   watch: TransferWatch,
   head: boolean,
-): Promise<number> {
+  count: Sent,
+): Promise<void> {
   const { status, headers, body } = reply
-  if (isWhole(body)) return sendWhole(response, { status, headers, body }, head)
+  if (isWhole(body)) {
+    count.sent += sendWhole(response, { status, headers, body }, head)
+    return
+  }
   try {
     response.writeHead(status, headers)
-    if (head) {
-      response.end()
-      return 0
-    }
-    return await stream(response, body, watch)
+    if (head) response.end()
+    else await stream(response, body, watch, count)
   } finally {
     await body.close()
   }
@@ -84,13 +90,17 @@ export function sendWhole(
   return head ? 0 : length
 }
 
-async function stream(response: ServerResponse, body: ReplyStream, watch: TransferWatch): Promise<number> {
+async function stream(
+  response: ServerResponse,
+  body: ReplyStream,
+  watch: TransferWatch,
+  count: Sent,
+): Promise<void> {
   const transfer = watch.start('send', () => response.destroy())
-  const writer = new ResponseWriter(response, transfer)
+  const writer = new ResponseWriter(response, transfer, count)
   try {
     await body.write(writer)
     response.end()
-    return writer.bytes
   } catch (error) {
     // The status is out: only a broken connection can say that the body is not complete.
     response.destroy()
@@ -102,13 +112,14 @@ async function stream(response: ServerResponse, body: ReplyStream, watch: Transf
 }
 
 class ResponseWriter implements ReplyWriter {
-  bytes = 0
+  readonly #count: Sent
   readonly #response: ServerResponse
   readonly #transfer: Transfer
   #reject: ((error: Error) => void) | undefined
   readonly #onClose = () => this.#reject?.(new ReaderGone())
 
-  constructor(response: ServerResponse, transfer: Transfer) {
+  constructor(response: ServerResponse, transfer: Transfer, count: Sent) {
+    this.#count = count
     this.#response = response
     this.#transfer = transfer
     response.on('close', this.#onClose)
@@ -122,7 +133,7 @@ class ResponseWriter implements ReplyWriter {
       this.#response.write(chunk, (error) => {
         this.#reject = undefined
         if (error) return reject(new ReaderGone())
-        this.bytes += chunk.length
+        this.#count.sent += chunk.length
         this.#transfer.progress(chunk.length)
         resolve()
       })

@@ -39,8 +39,9 @@ export async function openWeb(options: ServerOptions, awaitingContinue: Awaiting
   })
   app.setNotFoundHandler((_request, reply) => refuse(reply, new OciError('ROUTE_UNKNOWN')))
   app.register(async (scope) => {
-    scope.addHook('onRequest', async (_request, reply) => {
+    scope.addHook('onRequest', async (request, reply) => {
       reply.headers(SECURITY_HEADERS)
+      options.api.rates?.arrived(options.api.links.remote(request.raw))
     })
     limitBodyTime(scope, awaitingContinue, limits.headerMs)
     if (token) addTokenRoutes(scope, prefix, token)

@@ -26,6 +26,8 @@ export interface Numbers {
   readonly notificationFailures: () => number
   /** Ends of jobs by kind and outcome. */
   readonly jobs: ReadonlyMap<string, { readonly kind: string; readonly outcome: string; value: number }>
+  /** Requests that rate limits refused, by what is limited and for whom. */
+  readonly limited: ReadonlyMap<string, { readonly limit: string; readonly by: string; value: number }>
   readonly gauges: ReadonlyMap<GaugeName, () => number | Promise<number>>
 }
 
@@ -86,7 +88,15 @@ class CellHistogram extends Histogram<'operation'> {
 export class Exposition {
   readonly #registry = new Registry()
 
-  constructor({ cells, readEventsDropped, authFailures, notificationFailures, jobs, gauges }: Numbers) {
+  constructor({
+    cells,
+    readEventsDropped,
+    authFailures,
+    notificationFailures,
+    jobs,
+    limited,
+    gauges,
+  }: Numbers) {
     this.#requests(cells)
     new CellHistogram(cells, this.#registry)
     this.#counter('stowage_received_bytes_total', 'Bytes of request bodies.', () => cells.receivedBytes)
@@ -107,6 +117,7 @@ export class Exposition {
       notificationFailures,
     )
     this.#jobs(jobs)
+    this.#limited(limited)
     for (const [name, help] of Object.entries(GAUGES)) {
       this.#gauge(name, help, () => gauges.get(name as GaugeName))
     }
@@ -158,6 +169,19 @@ export class Exposition {
       collect() {
         this.reset()
         for (const { kind, outcome, value } of ends.values()) this.inc({ kind, outcome }, value)
+      },
+    })
+  }
+
+  #limited(refusals: Numbers['limited']): void {
+    new Counter({
+      name: 'stowage_rate_limited_total',
+      help: 'Requests that a rate limit refused, by what is limited and for whom.',
+      labelNames: ['limit', 'by'],
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        for (const { limit, by, value } of refusals.values()) this.inc({ limit, by }, value)
       },
     })
   }

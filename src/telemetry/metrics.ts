@@ -9,6 +9,7 @@ export class Metrics {
   readonly #cells = new RequestCells()
   readonly #readers = new Map<GaugeName, () => number | Promise<number>>()
   readonly #jobs = new Map<string, { readonly kind: string; readonly outcome: string; value: number }>()
+  readonly #limited = new Map<string, { readonly limit: string; readonly by: string; value: number }>()
   #readEventsDropped = 0
   #authFailures = 0
   #notificationFailures = 0
@@ -44,6 +45,14 @@ export class Metrics {
     this.#jobs.set(key, ends)
   }
 
+  /** A request was refused by a rate limit. Both are one of a fixed list. */
+  limited(limit: string, by: string): void {
+    const key = `${limit} ${by}`
+    const refused = this.#limited.get(key) ?? { limit, by, value: 0 }
+    refused.value += 1
+    this.#limited.set(key, refused)
+  }
+
   /** An attempt to tell an endpoint of an event failed, and is made again. */
   notificationFailed(): void {
     this.#notificationFailures++
@@ -68,6 +77,7 @@ export class Metrics {
           authFailures: () => this.#authFailures,
           notificationFailures: () => this.#notificationFailures,
           jobs: this.#jobs,
+          limited: this.#limited,
           gauges: this.#readers,
         }),
     )

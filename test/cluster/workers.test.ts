@@ -262,6 +262,29 @@ test('a stop lets transfers finish, whichever worker has them', async () => {
   }
 })
 
+test('limits of requests hold for all workers together', async () => {
+  const own = await startRegistry('stowage', {
+    http: { workers: WORKERS },
+    config: { ratelimits: { anonymous: { requests: '60/24h' } } },
+  })
+  const there = { port: Number(own.host.split(':')[1]) }
+  try {
+    let [allowed, refusedInTurn] = [0, 0]
+    while (refusedInTurn < ROUNDS) {
+      const { status } = await send(there, 'GET', '/v2/')
+      if (status === 200) allowed += 1
+      refusedInTurn = status === 429 ? refusedInTurn + 1 : 0
+      // What a worker let through others know within a second: that is little at this pace.
+      await wait(30)
+      assert.ok(allowed < 2 * 60, `${allowed} were allowed: each worker counts for itself`)
+    }
+    // The wait for the server's first answer counts too.
+    assert.ok(allowed > 50, `${allowed} were allowed`)
+  } finally {
+    await removeRegistry(own)
+  }
+})
+
 /** Also when nobody has asked for its exit code: the system keeps it as a zombie then. */
 function hasEnded(pid: number): boolean {
   try {

@@ -16,7 +16,7 @@ const LEFT_OUT = [
 /** Rooms below the server that ask much of the database. */
 const ROOMS = [
   ...globSync('src/access/{project-births,rights,rules}.test.ts'),
-  ...globSync('src/access/quotas/*.test.ts'),
+  ...globSync('src/access/{quotas,rates}/*.test.ts'),
   ...globSync('src/events/*.test.ts'),
   ...globSync('src/maintenance/{gc,scan,tiering}/*.test.ts'),
   'src/maintenance/undelete.test.ts',

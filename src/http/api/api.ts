@@ -2,6 +2,7 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { AuditLog } from '#access/audit/audit-log.ts'
 import type { Manager } from '#access/management/management.ts'
+import type { RateLimits } from '#access/rates/rate-limits.ts'
 import { auditChange, entryOf, noteRefusal } from '#http/api/audit-trail.ts'
 import { type Doors, letManage, letVisit, repositoryOf, type Visitor } from '#http/api/door.ts'
 import { openApiDocument } from '#http/api/openapi.ts'
@@ -28,6 +29,8 @@ export interface Api extends Doors {
   /** Undefined where the registry has no users. */
   readonly audit: AuditLog | undefined
   readonly jobs: JobQueue
+  /** Undefined where nobody is limited. */
+  readonly rates: RateLimits | undefined
   readonly log: Log
   readonly newRequestId: () => string
 }
@@ -75,6 +78,7 @@ function addApiRoutes(app: FastifyInstance, prefix: string, api: Api): void {
         const caller = callerOf(request, api)
         callers.set(request, caller)
         reply.headers({ ...HEADERS, 'X-Request-Id': caller.requestId })
+        if (caller.remote !== undefined) api.rates?.arrived(caller.remote)
       })
       scope.setErrorHandler((error, request, reply) => renderError(error, request, reply, api.log))
       scope.setNotFoundHandler((request, reply) => refuseAddress(request, reply, base, rows))
@@ -97,7 +101,11 @@ function addRoute(scope: FastifyInstance, row: ApiRoute, api: Api, callers: Call
     bodyLimit: API_BODY_BYTES_MAX,
     // Before the body: who may not come in cannot make us read one either.
     onRequest: (request) =>
-      letIn(request, (principal) => callers.set(request, { ...known(callers, request), principal })),
+      letIn(request, (principal) => {
+        const caller = { ...known(callers, request), principal }
+        callers.set(request, caller)
+        api.rates?.admit(caller)
+      }),
     handler: async (request, reply) => sendAnswer(request, reply, await answer(request)),
     errorHandler: (error, request, reply) => {
       const { statusCode } = renderError(error, request, reply, api.log)

@@ -53,6 +53,7 @@ export async function getBlob(context: Context): Promise<Reply> {
 async function redirect(context: Context, redirecting: Redirecting, digest: Digest): Promise<Reply> {
   const { registry, route, caller } = context
   const { url, size } = await blobAddress(registry, redirecting, route.name, digest)
+  context.sentElsewhere = size
   // As in registry:2 it counts as a pull, though the bytes go out elsewhere.
   context.afterReply = (_, durationMs) =>
     registry.reads.add('blob.pulled', { repository: route.name, digest, size, durationMs }, caller)

@@ -1,5 +1,6 @@
 // What a handler gets: the parsed request, who asks, and the collaborators.
 import type { IncomingMessage } from 'node:http'
+import type { RateLimits } from '#access/rates/rate-limits.ts'
 import type { Links } from '#http/links.ts'
 import type { Route } from '#http/v2/route.ts'
 import type { Caller } from '#identity/caller.ts'
@@ -15,6 +16,8 @@ export interface Context {
   readonly query: URLSearchParams
   readonly caller: Caller
   readonly body: ByteSource
+  /** Undefined where nobody is limited. */
+  readonly limits: RateLimits | undefined
   /** Where a mount may take a blob from. */
   readonly mountSources: () => Promise<Readable>
   /** What a list of repositories shows. */
@@ -23,4 +26,6 @@ export interface Context {
   afterReply: ((sent: number, durationMs: number) => void) | undefined
   /** What the access log tells of the content. */
   digest: string | undefined
+  /** Bytes that the client fetches from the store itself. */
+  sentElsewhere: number
 }

@@ -1,6 +1,7 @@
 // One request of /v2/ from its headers to its last byte: route, rights, operation, reply, log, metrics, event.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Authenticator, RequestFacts } from '#access/authenticate.ts'
+import type { RateLimits } from '#access/rates/rate-limits.ts'
 import { type AwaitingContinue, bodySource, ClientGone, drainBody } from '#http/body.ts'
 import type { ClientCertificates } from '#http/client-certificates.ts'
 import { asOciError, errorReply } from '#http/errors.ts'
@@ -34,6 +35,8 @@ export interface V2Options {
   /** On every reply: `http.headers` and our own. */
   readonly headers: OutgoingHttpHeaders
   readonly newRequestId: () => string
+  /** Undefined where nobody is limited. */
+  readonly limits?: RateLimits | undefined
   /** Hears of every refusal, once it is rendered. */
   readonly onRefused?: ((error: OciError, refused: Refused) => void) | undefined
 }
@@ -56,6 +59,11 @@ interface Trace {
   principal: Principal
   route: Route | undefined
   context: Context | undefined
+  /** Bytes of the bodies, so far. */
+  received: number
+  sent: number
+  /** Bytes that the limits were told of before they moved. */
+  announced: number
 }
 
 export class V2 {
@@ -80,23 +88,26 @@ export class V2 {
       principal: ANONYMOUS,
       route: undefined,
       context: undefined,
+      received: 0,
+      sent: 0,
+      announced: 0,
     }
     let reply: Reply
     try {
       reply = await this.#answer(request, response, path, query, trace)
     } catch (error) {
       if (error instanceof ClientGone || response.destroyed) {
-        this.#finish(request, trace, CLIENT_CLOSED_REQUEST, 0)
+        this.#finish(request, trace, CLIENT_CLOSED_REQUEST)
         return
       }
       reply = this.#refuse(error, trace, request)
     }
-    let sent = 0
+    this.#announce(trace, lengthOf(reply) + (trace.context?.sentElsewhere ?? 0))
     try {
       const complete = { ...reply, headers: { ...headers, ...reply.headers } }
-      sent = await sendReply(response, complete, watch, request.method === 'HEAD')
+      await sendReply(response, complete, watch, request.method === 'HEAD', trace)
       const durationMs = performance.now() - trace.startedAt
-      if (reply.status < 400) trace.context?.afterReply?.(sent, durationMs)
+      if (reply.status < 400) trace.context?.afterReply?.(trace.sent, durationMs)
     } catch (error) {
       if (!(error instanceof ReaderGone)) {
         this.#options.log.error('a reply broke off', {
@@ -106,7 +117,7 @@ export class V2 {
         response.destroy()
       }
     }
-    this.#finish(request, trace, reply.status, sent)
+    this.#finish(request, trace, reply.status)
     if (!request.complete) drainBody(request)
   }
 
@@ -117,7 +128,8 @@ export class V2 {
     query: string,
     trace: Trace,
   ): Promise<Reply> {
-    const { registry, links, watch, awaitingContinue, healthy } = this.#options
+    const { registry, links, watch, awaitingContinue, healthy, limits } = this.#options
+    limits?.arrived(trace.remote)
     if (!healthy()) throw new OciError('UNAVAILABLE', { detail: 'a health check fails: see /debug/health' })
     const match = matchRoute(request.method ?? '', path)
     const route = known(match, request.method)
@@ -126,6 +138,11 @@ export class V2 {
     const facts = lazyFacts(this.#options, request, trace)
     trace.principal = await authenticator.authenticate(request.headers, accessFor(route), facts)
     const caller = callerOf(request, trace, links)
+    limits?.admit(caller)
+    if (OPERATIONS[route.operation].moves) {
+      limits?.mayMove(caller)
+      this.#announce(trace, Number(request.headers['content-length'] ?? 0) || 0)
+    }
     const context: Context = {
       registry,
       links,
@@ -133,13 +150,15 @@ export class V2 {
       route,
       query: query === '' ? NO_QUERY : new URLSearchParams(query),
       caller,
-      body: bodySource(request, response, watch, awaitingContinue),
+      body: bodySource(request, response, watch, awaitingContinue, trace),
+      limits,
       mountSources: async () =>
         authenticator.mountSources ? authenticator.mountSources(request.headers, facts) : 'everything',
       listed: async () =>
         authenticator.listed ? authenticator.listed(request.headers, facts) : 'everything',
       afterReply: undefined,
       digest: undefined,
+      sentElsewhere: 0,
     }
     trace.context = context
     return OPERATIONS[route.operation].handle(context)
@@ -166,10 +185,19 @@ export class V2 {
     return { ...reply, headers: { ...reply.headers, 'X-Request-Id': trace.requestId } }
   }
 
-  #finish(request: IncomingMessage, trace: Trace, status: number, sent: number): void {
+  /** Tells the limits of bytes that will move, or of how many it was in the end. Before a transfer, so that many at once count. */
+  #announce(trace: Trace, bytes: number): void {
+    const { limits } = this.#options
+    if (!limits || !trace.route || !OPERATIONS[trace.route.operation].moves) return
+    limits.moved(trace, bytes)
+    trace.announced += bytes
+  }
+
+  #finish(request: IncomingMessage, trace: Trace, status: number): void {
     const { metrics, accessLog } = this.#options
     const durationMs = performance.now() - trace.startedAt
-    const received = Number(request.headers['content-length'] ?? 0) || 0
+    const { received, sent } = trace
+    this.#announce(trace, received + sent + (trace.context?.sentElsewhere ?? 0) - trace.announced)
     const method = request.method ?? ''
     metrics.request(trace.route?.operation ?? 'none', method, status, durationMs / 1_000, received, sent)
     if (!accessLog?.enabled('info')) return
@@ -218,6 +246,13 @@ function lazyFacts({ links, certificates }: V2Options, request: IncomingMessage,
       return links.origin(request).scheme
     },
   }
+}
+
+/** Bytes of the body, as far as they are known before it goes out. */
+function lengthOf({ headers, body }: Reply): number {
+  if (body === undefined) return 0
+  if (typeof body === 'string' || Buffer.isBuffer(body)) return body.length
+  return Number(headers['Content-Length'] ?? 0)
 }
 
 function known(match: Match | undefined, method: string | undefined): Route {

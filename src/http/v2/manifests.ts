@@ -7,6 +7,7 @@ import type { Context } from '#http/v2/context.ts'
 import { warningHeader } from '#http/v2/warning-header.ts'
 import { bareMediaType } from '#oci/bare-media-type.ts'
 import { OciError } from '#oci/errors.ts'
+import { isIndexType } from '#oci/media-types.ts'
 import { parseReference, parseTag } from '#oci/reference.ts'
 import { deleteManifest, findManifestIn, pushManifest, readManifest } from '#registry/manifests.ts'
 import { MANIFEST_BYTES_MAX } from '#registry/registry.ts'
@@ -16,21 +17,28 @@ import type { Missing } from '#registry/validate-manifest.ts'
 const TAGS_PER_PUSH_MAX = 100
 
 export async function getManifest(context: Context): Promise<Reply> {
-  const { registry, route, request } = context
+  const { registry, route, request, limits, caller } = context
   const reference = parseReference(route.rest)
   const { manifest, bytes } = await readManifest(registry, route.name, reference)
+  if (matches(request.headers['if-none-match'], manifest.digest)) {
+    recordPull(context, manifest, reference.tag)
+    return notModified(manifest)
+  }
+  const headers = describe(manifest)
+  // An index is fetched to find an image; only the image counts.
+  if (limits)
+    Object.assign(headers, isIndexType(manifest.mediaType) ? limits.pullsLeft(caller) : limits.pulled(caller))
   recordPull(context, manifest, reference.tag)
-  if (matches(request.headers['if-none-match'], manifest.digest)) return notModified(manifest)
-  return { status: 200, headers: describe(manifest), body: bytes }
+  return { status: 200, headers, body: bytes }
 }
 
 export async function headManifest(context: Context): Promise<Reply> {
-  const { registry, route, request } = context
+  const { registry, route, request, limits, caller } = context
   const reference = parseReference(route.rest)
   const manifest = await findManifestIn(registry, route.name, reference)
   recordPull(context, manifest, reference.tag)
   if (matches(request.headers['if-none-match'], manifest.digest)) return notModified(manifest)
-  return { status: 200, headers: describe(manifest) }
+  return { status: 200, headers: { ...describe(manifest), ...limits?.pullsLeft(caller) } }
 }
 
 function describe({ mediaType, digest, size }: ManifestRecord) {

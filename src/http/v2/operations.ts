@@ -11,6 +11,8 @@ import type { Access, RepositoryAction } from '#identity/action.ts'
 interface OperationRow {
   readonly needs: 'version' | 'catalog' | readonly RepositoryAction[]
   readonly handle: (context: Context) => Promise<Reply>
+  /** Whether blobs or manifests go in or out: what limits of bytes are about. */
+  readonly moves?: true
 }
 
 const PULL = ['pull'] as const
@@ -25,18 +27,18 @@ export const OPERATIONS: Readonly<Record<Operation, OperationRow>> = {
   version: { needs: 'version', handle: getVersion },
   'catalog.list': { needs: 'catalog', handle: getCatalog },
   'tags.list': { needs: PULL, handle: getTags },
-  'manifest.get': { needs: PULL, handle: getManifest },
+  'manifest.get': { needs: PULL, handle: getManifest, moves: true },
   'manifest.head': { needs: PULL, handle: headManifest },
-  'manifest.put': { needs: PUSH, handle: putManifest },
+  'manifest.put': { needs: PUSH, handle: putManifest, moves: true },
   'manifest.delete': { needs: DELETE, handle: removeManifest },
-  'blob.get': { needs: PULL, handle: getBlob },
+  'blob.get': { needs: PULL, handle: getBlob, moves: true },
   'blob.head': { needs: PULL, handle: headBlob },
   'blob.delete': { needs: DELETE, handle: removeBlob },
   'referrers.list': { needs: PULL, handle: getReferrers },
-  'upload.open': { needs: PUSH, handle: postUpload },
+  'upload.open': { needs: PUSH, handle: postUpload, moves: true },
   'upload.status': { needs: PUSH, handle: getUpload },
-  'upload.append': { needs: PUSH, handle: patchUpload },
-  'upload.close': { needs: PUSH, handle: putUpload },
+  'upload.append': { needs: PUSH, handle: patchUpload, moves: true },
+  'upload.close': { needs: PUSH, handle: putUpload, moves: true },
   'upload.cancel': { needs: PUSH, handle: deleteUpload },
 }
 

@@ -32,6 +32,8 @@ export function entryOfRefusal(
   error: OciError,
   { caller, route }: Refused,
 ): Noted | undefined {
+  // Who is told to wait comes again and again: that is for the metrics.
+  if (error.reason === 'TOO_MANY_REQUESTS') return undefined
   const guard = guardOf(error)
   if (!route || (guard === undefined && error.reason !== 'DENIED')) return undefined
   const { principal, remote, userAgent, requestId } = caller

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { parseByteAmount, writeByteAmount } from '../byte-amount.ts'
 import { formatGoDuration, parseGoDuration } from '../go-duration.ts'
+import { parseRate, type Rate, writeRate } from '../rate.ts'
 import type { ReadContext, Setting } from './node.ts'
 
 interface Common<T> {
@@ -192,6 +193,27 @@ export function decimal<const Options extends Common<number>>(about: string, opt
       write: (value: number): string => String(value),
     },
     options,
+  )
+}
+
+/** So many things or bytes in so long: `100/6h`, `50GB/1h`. */
+export function rate(about: string, of: 'things' | 'bytes') {
+  const [type, example] = of === 'bytes' ? ['byte rate', '50GB/1h'] : ['rate', '100/6h']
+  return setting(
+    about,
+    {
+      type,
+      unit: '',
+      read(value) {
+        const read = parseRate(value, of)
+        if (read) return read
+        throw new Error(
+          `must be a rate such as ${example}, of at least 1 in at least a second, not ${quoted(value)}`,
+        )
+      },
+      write: (value: Rate): string => writeRate(value, of),
+    },
+    {} as Common<Rate>,
   )
 }
 
