@@ -28,6 +28,7 @@ import { addPushCommand } from '#cli/commands/push.ts'
 import { addServeCommand } from '#cli/commands/serve.ts'
 import { addSyncCommand } from '#cli/commands/sync.ts'
 import { addTagCommand } from '#cli/commands/tag.ts'
+import { addTierCommand } from '#cli/commands/tier.ts'
 import { addUnpackCommand } from '#cli/commands/unpack.ts'
 import { addVerifyCommand } from '#cli/commands/verify.ts'
 import { addVersionCommand } from '#cli/commands/version.ts'
@@ -109,6 +110,7 @@ export function buildProgram(name: string, actions: Actions, output: Output): Co
   addHistoryCommands(program, tools)
   addGcCommand(program, tools)
   addGarbageCollectCommand(program, tools)
+  addTierCommand(program, tools)
   addJobsCommand(program, tools)
   addAdminCommand(program, tools)
   addAuditCommand(program, tools)

@@ -33,6 +33,11 @@ export function addJobsCommand(program: Command, tools: Tools): void {
       ),
     )
   jobs
+    .command('kinds')
+    .description('list the kinds of jobs that the registry has')
+    .addHelpText('after', '\nExample:\n  stowage jobs kinds')
+    .action(against(tools, () => listing('/job-kinds', ({ kind, about }) => `${kind}  ${about}`)))
+  jobs
     .command('show')
     .description('show a job, with its progress and result')
     .argument('<job>', 'its number')
@@ -69,7 +74,7 @@ export function addJobsCommand(program: Command, tools: Tools): void {
   jobs
     .command('run')
     .description('start a job')
-    .argument('<kind>', 'gc, sweep-uploads ...')
+    .argument('<kind>', 'one that stowage jobs kinds lists')
     .option('--input <json>', 'what the kind takes, a JSON object', '{}')
     .addHelpText('after', '\nExample:\n  stowage jobs run sweep-uploads --input \'{"ageSeconds": 86400}\'')
     .action(

@@ -29,7 +29,7 @@ export function tierJob(registry: Registry, tiers: Tiering, policy: TierPolicy):
     })
     if (!dryRun && report.moved.blobs > 0)
       registry.log.info('blobs were moved to the cold tier', { ...report.moved })
-    return { result: report }
+    return { result: { ...report, moveAfterSeconds: moveAfterMs / 1000 } }
   }
   return jobKind<TierInput>({
     name: TIER,

@@ -109,6 +109,17 @@ export const JOB_ROUTES: readonly ApiRoute[] = [
   }),
   contentRoute({
     method: 'GET',
+    path: '/job-kinds',
+    needs: 'overseer',
+    about: 'Lists the kinds of jobs that this registry has.',
+    reply: z.object({ items: z.array(z.object({ kind: z.string(), about: z.string() })) }),
+    async handle({ jobs }) {
+      const items = [...jobs.kinds.values()].map(({ name, about }) => ({ kind: name, about }))
+      return { status: 200, body: { items } }
+    },
+  }),
+  contentRoute({
+    method: 'GET',
     path: '/job-schedules',
     needs: 'overseer',
     about: 'Lists what is done by schedule.',
