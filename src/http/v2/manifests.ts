@@ -41,8 +41,12 @@ export async function headManifest(context: Context): Promise<Reply> {
   return { status: 200, headers: { ...describe(manifest), ...limits?.pullsLeft(caller) } }
 }
 
+/** A manifest may be of any type, also of one that a browser shows as a page of ours: it is to run nothing of it. */
+const NO_PAGE = { 'Content-Security-Policy': "default-src 'none'; sandbox" }
+
 function describe({ mediaType, digest, size }: ManifestRecord) {
   return {
+    ...(!mediaType.endsWith('json') && NO_PAGE),
     'Content-Type': mediaType,
     'Content-Length': size,
     'Docker-Content-Digest': digest,
