@@ -432,7 +432,7 @@ describe('the token endpoint', () => {
     )
   })
 
-  test('who fails too often has to wait, and a known user waits as an unknown one', async () => {
+  test('who fails too often has to wait, and a known user waits as an unknown one (CVE-2020-13794, CVE-2023-20902)', async () => {
     await user('forgetful', await hashPassword(PASSWORD))
     for (const name of ['forgetful', 'no-such-user']) {
       const statuses: number[] = []

@@ -118,7 +118,7 @@ function expected({ needs, method }: ApiRoute): ReadonlySet<Who> {
   return new Set(method === 'GET' ? [...LET_IN[needs], 'auditor'] : LET_IN[needs])
 }
 
-describe('each route lets in whom its row names, and nobody else (CVE-2022-31666 and those after it, CVE-2024-22278)', () => {
+describe('each route lets in whom its row names, and nobody else (CVE-2019-12825, CVE-2019-19023, CVE-2022-31666 and those after it, CVE-2024-22278)', () => {
   for (const row of API_ROUTES) {
     test(`${row.method} ${row.path}`, async () => {
       const { method } = row

@@ -174,7 +174,7 @@ describe('users', () => {
     expectStatus(await call(admin(), 'GET', '/users/a%25'), 404)
   })
 
-  test('are listed page by page, and nothing else can be asked of a list (CVE-2019-19026, CVE-2025-30086)', async () => {
+  test('are listed page by page, and nothing else can be asked of a list (CVE-2019-19026, CVE-2019-19029, CVE-2024-22261, CVE-2025-30086)', async () => {
     const names: string[] = []
     for (let path: string | undefined = '/users?limit=3'; path; ) {
       const answer: Answer = await call(admin(), 'GET', path)
@@ -280,7 +280,7 @@ describe('robots and keys', () => {
   const everywhere = [{ repository: '**', rights: ['pull', 'push'] }]
   const secretOf = (answer: Answer) => (json(answer) as { secret: string }).secret
 
-  test('a robot works until it is disabled, and through a rotation (CVE-2026-18255)', async () => {
+  test('a robot works until it is disabled, and through a rotation (CVE-2026-18255, CVE-2026-105447)', async () => {
     const made = await call(admin(), 'POST', '/projects/shared/robots', {
       name: 'ci',
       permissions: everywhere,

@@ -1,14 +1,15 @@
 // storage.tree: link files beside the blobs, or none; turned off and on again.
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { REPOSITORIES_FOLDER, tagCurrentLink } from '#blobs/layout.ts'
 import { continueLinks } from '#maintenance/still-tree.ts'
+import { digestOf } from '#oci/digest.ts'
 import { parseRepositoryName, parseTag } from '#oci/reference.ts'
-import { send } from './client.ts'
+import { refusalOf, send } from './client.ts'
 import { expectStatus, makeImage, pushImage } from './content.ts'
 import { startServer, type TestServer } from './server.ts'
 
@@ -78,4 +79,25 @@ describe('storage.tree', () => {
     await assert.rejects(continueLinks(db, now() + 2 * day, day), /leave storage\.tree: false/)
     await continueLinks(db, now() + 2 * day, 0)
   })
+})
+
+test('CVE-2026-32590: an upload that registry:2 left is nobody’s session, and what it noted of its hash is never read', async () => {
+  await using own = await startServer({ onDisk: true })
+  await pushImage(own, 'up', 'v1', makeImage())
+  const id = '6b3c9a93-b4f8-4be5-b2a1-4d1fd3a0c8a1'
+  const folder = join(own.root, 'docker/registry/v2/repositories/up/_uploads', id)
+  await mkdir(join(folder, 'hashstates/sha256'), { recursive: true })
+  const files = { data: 'half', startedat: new Date().toISOString(), 'hashstates/sha256/4': '\u0000evil' }
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
+  await own.restart()
+  const path = `/v2/up/blobs/uploads/${id}`
+  for (const [method, address] of [
+    ['GET', path],
+    ['PATCH', path],
+    ['PUT', `${path}?digest=${digestOf('half')}`],
+    ['DELETE', path],
+  ] as const)
+    assert.equal(refusalOf(await send(own, method, address)), '404 BLOB_UPLOAD_UNKNOWN', method)
+  for (const [name, text] of Object.entries(files))
+    assert.equal(await readFile(join(folder, name), 'utf8'), text, name)
 })

@@ -200,7 +200,7 @@ test('a broken edit, or no file at all, keeps the last good content and is told 
   assert.equal(errors(lines), 2)
 })
 
-test('an unknown user costs one verification at the cost that most users have', async (t) => {
+test('an unknown user costs one verification at the cost that most users have (CVE-2020-13794, CVE-2023-20902)', async (t) => {
   const eight = hashWith('2b', 'pw', 5)
   const { htpasswd, verified } = await opened(t, `a:${eight}\nb:${eight}\n${quick('c', 'pw')}`)
   assert.equal(await htpasswd.check('nobody', 'pw'), false)

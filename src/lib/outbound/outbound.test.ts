@@ -59,7 +59,7 @@ const writings = [
   ...['100.64.0.1', '168.63.129.16', 'localhost', 'LOCALHOST'],
 ]
 for (const host of writings)
-  test(`CVE-2026-85471: http://${host}/ is refused without a connection`, async (t) => {
+  test(`CVE-2026-2377, CVE-2026-32591, CVE-2026-85471: http://${host}/ is refused without a connection`, async (t) => {
     let requests = 0
     const port = await listen(t, (_request, response) => {
       requests++
