@@ -28,6 +28,7 @@ import type { Guard } from '#registry/guards.ts'
 export interface AccessOptions extends ProvidersSetup {
   readonly service: string
   readonly tokenLifeMs: number
+  readonly clockSkewMs: number
   readonly refreshLifeMs: number
   readonly projectCreation: 'admins' | 'everyone'
   /** How many components of a repository's name can name its project. */
@@ -71,7 +72,8 @@ export interface Access {
 /** @throws Error with a sentence for the operator when the password of the first admin is too weak */
 export async function openAccess(options: AccessOptions, surroundings: AccessSurroundings): Promise<Access> {
   const { db, log, now, adminPassword, signals } = surroundings
-  const { service, tokenLifeMs, refreshLifeMs, projectCreation, projectDepth, visibility } = options
+  const { service, tokenLifeMs, refreshLifeMs, clockSkewMs } = options
+  const { projectCreation, projectDepth, visibility } = options
   if (await db.transaction((tx) => setProjectDepth(tx, projectDepth)))
     log.info('repositories were given to projects of another depth', { projectDepth })
   const firstPassword = await makeFirstAdmin(db, { password: adminPassword, now })
@@ -84,7 +86,16 @@ export async function openAccess(options: AccessOptions, surroundings: AccessSur
     certificateRules: options.certificateRules,
   })
   const keys = await SigningKeys.open(db, now)
-  const tokens = new TokenService({ db, directory, keys, service, tokenLifeMs, refreshLifeMs, now })
+  const tokens = new TokenService({
+    db,
+    directory,
+    keys,
+    service,
+    tokenLifeMs,
+    refreshLifeMs,
+    clockSkewMs,
+    now,
+  })
   const realm = ({ scheme, host }: RequestFacts) =>
     (options.origin ?? `${scheme}://${host}`) + options.tokenPath
   const authenticator = new StowageAuthentication({ directory, verifier: tokens.verifier, service, realm })

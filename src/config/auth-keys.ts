@@ -57,6 +57,10 @@ const STOWAGE = optionalSection(
     tokenlife: duration('How long an access token is good for; at least a minute.', {
       initial: 5 * MINUTE_MS,
     }),
+    clockskew: duration(
+      'How far the clocks of the servers of this registry may be apart: for so long a token is good after its end.',
+      { initial: MINUTE_MS },
+    ),
     refreshlife: duration('How long a refresh token is good for after its last use.', {
       initial: 30 * DAY_MS,
     }),

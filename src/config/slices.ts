@@ -166,6 +166,7 @@ export function accessOptions({ auth: { stowage }, http }: Config): AccessOption
   return {
     service: stowage.service,
     tokenLifeMs: stowage.tokenlifeMs,
+    clockSkewMs: stowage.clockskewMs,
     refreshLifeMs: stowage.refreshlifeMs,
     projectCreation: stowage.projectcreation,
     visibility: stowage.visibility,

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { SignJWT } from 'jose'
 import type { Scenario, Stand } from './scenario.ts'
 import type { Login } from './server.ts'
+import { slowPushScenario } from './slow-push.ts'
 
 const REQUEST_MS_MAX = 10_000
 const AUDIENCE = 'registry.clients.test'
@@ -145,6 +146,11 @@ export interface AccountCommands {
   readonly login: (stand: Stand, username: string) => readonly string[]
   readonly push: (stand: Stand, repository: string) => readonly string[]
   readonly pull: (stand: Stand, repository: string) => readonly string[]
+}
+
+/** What holds for every client that logs in with tokens. */
+export function tokenScenarios(commands: AccountCommands): Scenario[] {
+  return [accountScenario(commands), slowPushScenario(commands)]
 }
 
 /** Every kind of account comes in, pushes and pulls where it may, and is told that it may not elsewhere. */

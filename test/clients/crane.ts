@@ -1,7 +1,7 @@
 // crane: Google's go-containerregistry on the command line.
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
-import { accountScenario } from './accounts.ts'
+import { tokenScenarios } from './accounts.ts'
 import { madeUpBytes } from './images.ts'
 import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
@@ -221,7 +221,7 @@ export const crane: Client = {
         await stand.ok('crane', ['validate', '--remote', stand.ref()])
       },
     },
-    accountScenario({
+    ...tokenScenarios({
       program: 'crane',
       login: (stand, username) => ['auth', 'login', stand.host, '-u', username, '--password-stdin'],
       push: (stand, repository) => ['push', stand.images.app, stand.ref('v1', repository)],

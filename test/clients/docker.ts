@@ -6,7 +6,7 @@ import { closeSync, openSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { accountScenario } from './accounts.ts'
+import { tokenScenarios } from './accounts.ts'
 import { runCommand } from './command.ts'
 import { GREETING, madeUpBytes } from './images.ts'
 import { type Client, type Ground, type Prepared, type Stand, WITH_LOGIN } from './scenario.ts'
@@ -264,7 +264,7 @@ export const docker: Client = {
         assert.equal(await imageId(stand, stand.ref()), id)
       },
     },
-    accountScenario({
+    ...tokenScenarios({
       program: 'docker',
       async prepare(stand, repository) {
         await build(stand)

@@ -5,8 +5,10 @@ import { toolsFolder } from '../tools/pinned.ts'
 import type { Images } from './images.ts'
 import { type Ground, loginFiles, type ServerKind } from './scenario.ts'
 import { type Login, Server } from './server.ts'
+import { LINE_BYTES_PER_SECOND, TOKEN_LIFE_MS } from './slow-push.ts'
 
 const LOGIN: Login = { username: 'carrier', password: 'a load of crates 7' }
+const SLOW = { tokenLifeMs: TOKEN_LIFE_MS, bytesPerSecond: LINE_BYTES_PER_SECOND }
 const ADMIN: Login = { ...LOGIN, username: 'admin' }
 
 /** Homes of daemons and tools that a plain user's PATH often leaves out. */
@@ -28,6 +30,7 @@ export async function prepareGround(options: {
 }): Promise<Ground> {
   const { kind, images, dir } = options
   const secure = kind !== 'plain'
+  const hasAccounts = kind === 'TLS + tokens' || kind === 'slow line'
   const serverDir = join(dir, 'server')
   const home = join(dir, 'home')
   await mkdir(serverDir, { recursive: true })
@@ -37,8 +40,9 @@ export async function prepareGround(options: {
     dir: serverDir,
     storage: options.storage,
     env: baseEnvironment(home),
-    ...(secure ? { login: kind === 'TLS + tokens' ? ADMIN : LOGIN } : {}),
-    ...(kind === 'TLS + tokens' ? { projects: options.projects } : {}),
+    ...(secure ? { login: hasAccounts ? ADMIN : LOGIN } : {}),
+    ...(hasAccounts ? { projects: options.projects } : {}),
+    ...(kind === 'slow line' ? { slow: SLOW } : {}),
   })
   try {
     const env = {

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { runCommand } from './command.ts'
 
-const DATA_BYTES = 2 * 1024 * 1024
+/** Of the images; what the other layers have is less. */
+export const LARGEST_LAYER_BYTES = 2 * 1024 * 1024
 /** Where a dynamic program names its loader. */
 const ELF_HEADERS_BYTES = 4096
 const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json'
@@ -61,7 +62,7 @@ export async function makeImages(
   await writeFile(join(base, 'etc', 'passwd'), 'root:x:0:0:root:/root:/bin/sh\n')
   const data = join(dir, 'data')
   await mkdir(join(data, 'srv'), { recursive: true })
-  await writeFile(join(data, 'srv', 'data.bin'), madeUpBytes('stowage', DATA_BYTES))
+  await writeFile(join(data, 'srv', 'data.bin'), madeUpBytes('stowage', LARGEST_LAYER_BYTES))
   const hello = join(dir, 'hello')
   await mkdir(hello)
   await writeFile(join(hello, 'hello.txt'), `${GREETING}\n`)

@@ -10,7 +10,7 @@ import { CLIENTS } from './clients.ts'
 import { baseEnvironment, prepareGround } from './ground.ts'
 import { makeImages } from './images.ts'
 import { type Cell, type Choice, chosen, isInstalled, runColumn } from './runner.ts'
-import { type Ground, SERVERS, type ServerKind } from './scenario.ts'
+import { ALL_SERVERS, type Ground, type ServerKind } from './scenario.ts'
 import { clientsPage } from './table.ts'
 import { versionsOf } from './versions.ts'
 
@@ -68,7 +68,7 @@ async function main(): Promise<number> {
   if (values.list) {
     for (const client of CLIENTS) {
       for (const scenario of client.scenarios) {
-        if (SERVERS.some((kind) => chosen(client, scenario, kind, choice))) {
+        if (ALL_SERVERS.some((kind) => chosen(client, scenario, kind, choice))) {
           process.stdout.write(`${client.name}/${scenario.name}: ${scenario.does}\n`)
         }
       }
@@ -108,9 +108,11 @@ async function main(): Promise<number> {
       ? [binary, 'serve']
       : [process.execPath, join(ROOT, 'bin', 'stowage.js'), 'serve']
     const projects = CLIENTS.map(({ name }) => name)
-    for (const [index, kind] of SERVERS.entries()) {
+    for (const [index, kind] of ALL_SERVERS.entries()) {
       // Accounts are a matter of our own.
-      if (binary !== undefined && kind === 'TLS + tokens') continue
+      if (binary !== undefined && (kind === 'TLS + tokens' || kind === 'slow line')) continue
+      if (!CLIENTS.some((client) => client.scenarios.some((one) => chosen(client, one, kind, choice))))
+        continue
       const storage = storageOf(kind)
       const place = join(dir, String(index))
       grounds.push(await prepareGround({ kind, serverCommand, images, dir: place, projects, storage }))
@@ -118,7 +120,9 @@ async function main(): Promise<number> {
     const began = performance.now()
     // The servers share nothing, so their columns run beside each other.
     const columns = await Promise.all(
-      grounds.map((ground) => runColumn(ground, CLIENTS, choice, printCell, stop.signal)),
+      grounds.flatMap((ground) =>
+        partsOf(ground.kind).map((clients) => runColumn(ground, clients, choice, printCell, stop.signal)),
+      ),
     )
     const cells = columns.flat()
     if (values.write) {
@@ -140,6 +144,11 @@ async function main(): Promise<number> {
     if (values.keep) process.stdout.write(`kept: ${dir}\n`)
     else await rm(dir, { recursive: true, force: true })
   }
+}
+
+/** Clients that run one after another: all of them, or each by itself. */
+function partsOf(kind: ServerKind): (typeof CLIENTS)[] {
+  return kind === 'slow line' ? CLIENTS.map((client) => [client]) : [CLIENTS]
 }
 
 function printCell(cell: Cell): void {

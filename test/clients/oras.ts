@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { accountScenario } from './accounts.ts'
-import { madeUpBytes } from './images.ts'
+import { tokenScenarios } from './accounts.ts'
+import { LARGEST_LAYER_BYTES, madeUpBytes } from './images.ts'
 import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
 const TYPE = 'application/vnd.example.chart.v1'
@@ -226,9 +226,9 @@ export const orasClient: Client = {
         assert.ok(bytes.equals(await readFile(stand.path('got', 'large.bin'))))
       },
     },
-    accountScenario({
+    ...tokenScenarios({
       program: 'oras',
-      prepare: (stand) => writeFile(stand.path('a.txt'), 'a'),
+      prepare: (stand) => writeFile(stand.path('a.txt'), madeUpBytes('a', LARGEST_LAYER_BYTES)),
       login: (stand, username) => ['login', plain(stand), stand.host, '-u', username, '--password-stdin'],
       push: (stand, repository) => ['push', plain(stand), stand.ref('v1', repository), 'a.txt'],
       pull: (stand, repository) => ['pull', plain(stand), '-o', 'got', stand.ref('v1', repository)],

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
-import { accountScenario } from './accounts.ts'
+import { tokenScenarios } from './accounts.ts'
 import { GREETING } from './images.ts'
 import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
@@ -192,7 +192,7 @@ export const podman: Client = {
         await forget(stand, id)
       },
     },
-    accountScenario({
+    ...tokenScenarios({
       program: 'podman',
       async prepare(stand, repository) {
         await stand.ok('podman', ['tag', await load(stand), stand.ref('v1', repository)])

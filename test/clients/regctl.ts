@@ -1,7 +1,7 @@
 // regctl: regclient on the command line.
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
-import { accountScenario } from './accounts.ts'
+import { tokenScenarios } from './accounts.ts'
 import { madeUpBytes } from './images.ts'
 import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
@@ -179,7 +179,7 @@ export const regctlClient: Client = {
         assert.equal(await stand.digest('imported', `${stand.repository}-target`), stand.images.multiDigest)
       },
     },
-    accountScenario({
+    ...tokenScenarios({
       program: 'regctl',
       login: (stand, username) => ['registry', 'login', stand.host, '-u', username, '--pass-stdin'],
       push: (stand, repository) => [

@@ -4,7 +4,7 @@ import { mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findProgram, isExecutable } from '../tools/find-program.ts'
 import { toolsFolder } from '../tools/pinned.ts'
-import { type Client, type Ground, type Scenario, type ServerKind, Stand } from './scenario.ts'
+import { type Client, type Ground, type Scenario, SERVERS, type ServerKind, Stand } from './scenario.ts'
 
 const SERVER_LOG_LINES_MAX = 16
 const SERVER_LOG_LINE_CHARS_MAX = 400
@@ -31,7 +31,8 @@ export interface Choice {
 }
 
 export function chosen(client: Client, scenario: Scenario, kind: ServerKind, choice: Choice): boolean {
-  if (scenario.servers?.includes(kind) === false) return false
+  const servers: readonly ServerKind[] = scenario.servers ?? SERVERS
+  if (!servers.includes(kind)) return false
   const name = `${client.name}/${scenario.name}`
   if (choice.only.length > 0) return choice.only.includes(name) || choice.only.includes(client.name)
   return choice.all || scenario.long !== true

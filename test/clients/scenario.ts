@@ -7,9 +7,11 @@ import type { Images } from './images.ts'
 import type { RegistryView } from './registry-view.ts'
 import type { Login, Server } from './server.ts'
 
-/** The kinds of server: one table column each. */
+/** The kinds of server that a scenario runs on where it does not say: one table column each. */
 export const SERVERS = ['plain', 'TLS + htpasswd', 'TLS + tokens'] as const
-export type ServerKind = (typeof SERVERS)[number]
+/** The last one is one with tokens too, behind a slow line: its clients run side by side, since they wait all the time. */
+export const ALL_SERVERS = [...SERVERS, 'slow line'] as const
+export type ServerKind = (typeof ALL_SERVERS)[number]
 /** Those that want a login. */
 export const WITH_LOGIN: readonly ServerKind[] = ['TLS + htpasswd', 'TLS + tokens']
 
@@ -134,6 +136,11 @@ export class Stand {
     const outcome = await this.#run(program, args, options)
     if (outcome.code !== 0) throw new CommandError(commandLine(program, args), outcome, '0')
     return `${outcome.stdout}\n${outcome.stderr}`
+  }
+
+  /** All that the server logged. */
+  serverLog(): Promise<string> {
+    return this.#server.log(0)
   }
 
   restartServer(): Promise<void> {

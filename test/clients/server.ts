@@ -6,6 +6,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { openSlowLine, type SlowLine } from '../processes/slow-line.ts'
 import { type Accounts, type Jobs, Management, makeAccounts, openJobs } from './accounts.ts'
 import { runCommand } from './command.ts'
 import { RegistryView } from './registry-view.ts'
@@ -26,6 +27,8 @@ export interface ServerOptions {
   readonly login?: Login
   /** Projects of a server with users of its own; htpasswd when left out. */
   readonly projects?: readonly string[] | undefined
+  /** Tokens of the shortest life, and a line that is slow enough to outlast them; neither when left out. */
+  readonly slow?: { readonly tokenLifeMs: number; readonly bytesPerSecond: number } | undefined
   /** An empty folder for the store, the configuration and the log. */
   readonly dir: string
   /** `storage` of the configuration, where blobs are not to lie in that folder. */
@@ -40,12 +43,19 @@ export class Server {
   readonly view: RegistryView
   readonly logFile: string
   readonly #options: ServerOptions
+  readonly #line: SlowLine | undefined
   #child: ChildProcess | undefined
   #accounts: Accounts | undefined
 
-  private constructor(options: ServerOptions, port: number, ca: string | undefined) {
+  private constructor(
+    options: ServerOptions,
+    port: number,
+    line: SlowLine | undefined,
+    ca: string | undefined,
+  ) {
     this.#options = options
-    this.host = `localhost:${port}`
+    this.#line = line
+    this.host = `localhost:${line?.port ?? port}`
     this.caFile = ca === undefined ? undefined : join(options.dir, 'tls.crt')
     this.logFile = join(options.dir, 'server.log')
     this.view = new RegistryView(this.host, ca, options.login)
@@ -58,7 +68,8 @@ export class Server {
     const ca = options.login ? await readFile(join(options.dir, 'tls.crt'), 'utf8') : undefined
     const jobs = options.projects && (await openJobs(options.dir))
     await writeFile(join(options.dir, 'config.yml'), configFile(options, port, jobs))
-    const server = new Server(options, port, ca)
+    const line = options.slow && (await openSlowLine(port, options.slow.bytesPerSecond))
+    const server = new Server(options, port, line, ca)
     await server.#up()
     if (jobs && ca !== undefined && options.login) {
       const management = new Management(server.host, ca, options.login)
@@ -78,11 +89,16 @@ export class Server {
 
   /** Ends the server as an operator would (SIGTERM) and starts it again on its store and port. */
   async restart(): Promise<void> {
-    await this.stop()
+    await this.#end()
     await this.#up()
   }
 
   async stop(): Promise<void> {
+    await this.#end()
+    await this.#line?.close()
+  }
+
+  async #end(): Promise<void> {
     const child = this.#child
     this.#child = undefined
     if (!child || child.exitCode !== null || child.signalCode !== null) return
@@ -143,11 +159,12 @@ function configFile(options: ServerOptions, port: number, jobs: Jobs | undefined
     `  addr: 127.0.0.1:${port}`,
     '  secret: client-suite',
   ]
+  const tokens = options.slow && { tokenlife: `${options.slow.tokenLifeMs}ms`, clockskew: '0s' }
   if (options.login) {
     lines.push(`  tls: { certificate: ${join(dir, 'tls.crt')}, key: ${join(dir, 'tls.key')} }`)
     lines.push(
       jobs
-        ? `auth: ${JSON.stringify({ stowage: { federation: { issuers: [jobs.issuer] } } })}`
+        ? `auth: ${JSON.stringify({ stowage: { federation: { issuers: [jobs.issuer] }, ...tokens } })}`
         : `auth: { htpasswd: { realm: clients, path: ${join(dir, 'htpasswd')} } }`,
     )
   }

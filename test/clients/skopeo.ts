@@ -1,7 +1,7 @@
 // skopeo: copies between registries, folders, layouts and archives; Debian's version.
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
-import { accountScenario } from './accounts.ts'
+import { tokenScenarios } from './accounts.ts'
 import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
 function copy(stand: Stand, ...args: string[]): Promise<string> {
@@ -179,7 +179,7 @@ export const skopeo: Client = {
         ])
       },
     },
-    accountScenario({
+    ...tokenScenarios({
       program: 'skopeo',
       login: (stand, username) => ['login', '--username', username, '--password-stdin', stand.host],
       push: (stand, repository) => ['copy', `oci:${stand.images.app}:app`, remote(stand, 'v1', repository)],

@@ -4,7 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import packageJson from '../../package.json' with { type: 'json' }
 import { removeRegistry, startRegistry } from '../processes/registry-server.ts'
-import { accountScenario } from './accounts.ts'
+import { tokenScenarios } from './accounts.ts'
 import { type Client, type Stand, WITH_LOGIN } from './scenario.ts'
 
 const STOWAGE = join(import.meta.dirname, '..', '..', 'bin', 'stowage.js')
@@ -199,7 +199,7 @@ export const stowageClient: Client = {
         }
       },
     },
-    accountScenario({
+    ...tokenScenarios({
       program: 'stowage',
       login: (stand, username) => ['login', '--username', username, '--password-stdin', stand.host],
       push: (stand, repository) => ['push', stand.images.app, stand.ref('v1', repository)],

@@ -109,6 +109,7 @@ export class Federation {
       issuer: issuer.issuer,
       audience: issuer.audience,
       nowMs,
+      leewayMs: LEEWAY_MS,
     })
     if (nowMs - verified.issuedAtMs > ageMsMax + LEEWAY_MS) throw new TokenRefused('issued too long ago')
     return verified

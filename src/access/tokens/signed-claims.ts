@@ -6,7 +6,7 @@ import { jsonMembers } from '#lib/json-members.ts'
 
 /** Longer tokens are refused before a character of them is read. */
 export const TOKEN_CHARS_MAX = 16 * 1024
-/** How far the clocks of issuer and registry may be apart, as distribution has it. */
+/** How far the clocks of issuer and registry may be apart where nobody says otherwise, as distribution has it. */
 export const LEEWAY_MS = 60_000
 
 /** Signatures of public keys. With a shared secret (HS256) a public key could be taken for one (CVE-2026-44351). */
@@ -40,6 +40,8 @@ export interface Expectation {
   readonly issuer: string
   readonly audience: string
   readonly nowMs: number
+  /** How far the clock of the issuer may be apart. */
+  readonly leewayMs: number
 }
 
 const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$/
@@ -60,7 +62,7 @@ export function readToken(text: string, algorithms: readonly string[]): Unverifi
 export async function verifyToken(
   { text, algorithm }: UnverifiedToken,
   found: TrustedKey | undefined,
-  { issuer, audience, nowMs }: Expectation,
+  { issuer, audience, nowMs, leewayMs }: Expectation,
 ): Promise<VerifiedClaims> {
   if (!found) throw new TokenRefused('signed by a key that is not trusted')
   if (found.algorithm !== undefined && found.algorithm !== algorithm)
@@ -70,13 +72,13 @@ export async function verifyToken(
     issuer,
     audience,
     requiredClaims: ['exp', 'iat'],
-    clockTolerance: LEEWAY_MS / 1_000,
+    clockTolerance: leewayMs / 1_000,
     currentDate: new Date(nowMs),
   }).catch((error: unknown) => {
     throw new TokenRefused(error instanceof Error ? error.message : 'not valid', { cause: error })
   })
   const issuedAtMs = Number(payload.iat) * 1_000
-  if (issuedAtMs > nowMs + LEEWAY_MS) throw new TokenRefused('issued in the future')
+  if (issuedAtMs > nowMs + leewayMs) throw new TokenRefused('issued in the future')
   return { claims: payload, issuedAtMs, expiresAtMs: Number(payload.exp) * 1_000 }
 }
 

@@ -33,6 +33,8 @@ export interface TokenServiceOptions {
   readonly service: string
   readonly tokenLifeMs: number
   readonly refreshLifeMs: number
+  /** How far the clocks of processes may be apart. */
+  readonly clockSkewMs: number
   /** Milliseconds since 1970. */
   readonly now: () => number
 }
@@ -57,6 +59,7 @@ export class TokenService {
       audience: options.service,
       algorithms: [SIGNING_ALGORITHM],
       now: options.now,
+      leewayMs: options.clockSkewMs,
       principalOf,
     })
   }

@@ -33,6 +33,8 @@ export interface TokenVerifierOptions {
   /** Some of TOKEN_ALGORITHMS. */
   readonly algorithms: readonly string[]
   readonly now: () => number
+  /** How far the clock of the issuer may be apart; LEEWAY_MS when left out. Milliseconds. */
+  readonly leewayMs?: number
   /** Whom the subject means; undefined when nobody. An issuer of users alone, when left out. */
   readonly principalOf?: (subject: string, claims: Readonly<Record<string, unknown>>) => Principal | undefined
 }
@@ -58,7 +60,7 @@ export class TokenVerifier {
     if (token.length > TOKEN_CHARS_MAX) throw new TokenRefused(`longer than ${TOKEN_CHARS_MAX} characters`)
     const known = this.#remembered.get(token)
     if (known) {
-      if (this.#options.now() < known.expiresAtMs + LEEWAY_MS) return known
+      if (this.#options.now() < known.expiresAtMs + (this.#options.leewayMs ?? LEEWAY_MS)) return known
       this.#remembered.delete(token)
       throw new TokenRefused('expired')
     }
@@ -68,11 +70,11 @@ export class TokenVerifier {
   }
 
   async #check(text: string): Promise<VerifiedToken> {
-    const { keys, issuer, audience, algorithms, now } = this.#options
+    const { keys, issuer, audience, algorithms, now, leewayMs = LEEWAY_MS } = this.#options
     const token = readToken(text, algorithms)
     const nowMs = now()
     const key = keys.find(token.hint, nowMs) ?? (await keys.findAnew?.(token.hint, nowMs))
-    const verified = await verifyToken(token, key, { issuer, audience, nowMs })
+    const verified = await verifyToken(token, key, { issuer, audience, nowMs, leewayMs })
     const { claims, issuedAtMs, expiresAtMs } = verified
     return {
       principal: this.#principal(claims),

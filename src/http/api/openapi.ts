@@ -45,6 +45,10 @@ export function openApiDocument(base: string, rows: readonly ApiRoute[]): object
   }
 }
 
+const PROBLEM = {
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+}
+
 function operationOf(row: ApiRoute): object {
   const { method, path, about, needs, body, query, reply, isList, pageMax = PAGE_MAX, isVersioned } = row
   const parameters = [...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
@@ -80,10 +84,8 @@ function operationOf(row: ApiRoute): object {
         description: reply === undefined ? 'Done.' : 'What there is now.',
         ...(reply && { content: { 'application/json': { schema: jsonSchema(reply, 'output') } } }),
       },
-      default: {
-        description: 'A refusal.',
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-      },
+      '4XX': { description: 'A refusal: `detail` says why, and what to do.', ...PROBLEM },
+      default: { description: 'A fault of the registry, or it cannot serve this now.', ...PROBLEM },
     },
   }
 }
