@@ -94,14 +94,20 @@ export async function deleteQuota(tx: Transaction, scope: string): Promise<boole
   return numDeletedRows > 0n
 }
 
-/**
- * Until the end of the transaction: `shared` waits for nobody who shares; `alone` waits for all, and all wait for it. SQLite has
- * one writer, who is alone.
- */
-export async function lockUsage(tx: Transaction, scope: string, mode: 'shared' | 'alone'): Promise<void> {
-  if (tx.engine === 'sqlite') return
-  const lock = sql.raw(mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock')
-  await sql`select ${lock}(hashtextextended(${`usage:${scope}`}, 0))`.execute(tx.kysely)
+export interface UsageLock {
+  readonly scope: string
+  /** `shared` waits for nobody who shares; `alone` waits for all, and all wait for it. */
+  readonly mode: 'shared' | 'alone'
+}
+
+/** Until the end of the transaction, one after the other. SQLite has one writer, who is alone. */
+export async function lockUsage(tx: Transaction, locks: readonly UsageLock[]): Promise<void> {
+  if (tx.engine === 'sqlite' || locks.length === 0) return
+  const calls = locks.map(({ scope, mode }) => {
+    const lock = sql.raw(mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock')
+    return sql`${lock}(hashtextextended(${`usage:${scope}`}, 0))`
+  })
+  await sql`select ${sql.join(calls)}`.execute(tx.kysely)
 }
 
 /** Remembers that somebody was told of a scope that is nearly used up. False when somebody was before. */

@@ -4,18 +4,20 @@
 // Where many write at once (PostgreSQL), none sees what others are about to commit. So each push holds a lock on what is
 // counted. As long as the limit is far they share it, and wait for nobody: what all of them together can add is less than
 // what is kept free (SLACK), for no more than SHARERS_MAX may hold it at once and none of them may add more than its part
-// of that. Nearer to the limit, or with more to add, a push holds it alone, and sees everything.
+// of that. Nearer to the limit, or with more to add, a push holds it alone, and sees everything. It is shared first where
+// nothing is known, and held alone at once where the limit was near lately: one question less for almost every push.
 import { type DefaultLimits, isNearlyUsed, type LimitedScope, limitedScopes } from '#access/quotas/limits.ts'
 import { exceeded, nearlyUsed } from '#access/quotas/quota-text.ts'
 import { findBlob } from '#db/blobs.ts'
 import type { Executor, Transaction } from '#db/db.ts'
 import { lockUsage, markWarned } from '#db/quotas.ts'
 import { findRepository } from '#db/repositories.ts'
-import { isHeld, MEASURES, type Measure, type Usage, usageOf } from '#db/usage.ts'
+import { isHeld, MEASURES, type Measure, type Usage, usagesOf } from '#db/usage.ts'
 import { recordEvent } from '#events/record.ts'
 import { projectOf } from '#identity/account-name.ts'
 import type { Caller } from '#identity/caller.ts'
 import { userName } from '#identity/principal.ts'
+import { Lru } from '#lib/lru.ts'
 import type { Digest } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
 import type { RepositoryName } from '#oci/reference.ts'
@@ -37,6 +39,9 @@ export interface QuotaGuardOptions {
   readonly onManyChanges: (scope: string) => void
 }
 
+/** Beyond it a push that is near finds out for itself. */
+const NEAR_SCOPES_MAX = 10_000
+
 /** Rows of changes to one scope that a push is willing to look at. */
 const CHANGES_LOOKED_AT = 500
 
@@ -46,6 +51,8 @@ export function quotaGuard(options: QuotaGuardOptions): Guard {
     const whose = { project, user: userName(caller.principal) }
     return limitedScopes(db, whose, options.defaults).then((scopes) => ({ project, scopes }))
   }
+  /** Scopes whose limit was near when a push of this process looked last. */
+  const near = new Lru<string, true>({ weightMax: NEAR_SCOPES_MAX, entryWeightMax: 1 })
   return {
     name: NAME,
 
@@ -54,20 +61,24 @@ export function quotaGuard(options: QuotaGuardOptions): Guard {
       const { db } = options
       const { project, scopes } = await scopesFor(db, intent.repository, caller)
       if (scopes.length === 0) return
-      for (const scope of scopes) {
-        const { used } = await usageOf(db, scope.scope)
-        // Asked after what is used: who brings the same at this moment is in both, or in neither.
-        const added = bytesAdded(scope, await heldFor(db, project, intent), intent.size)
-        if (added > 0) refuseBeyond(scope, used, { ...NOTHING, bytes: added })
+      const counted = await usagesOf(db, scopesOf(scopes))
+      // Asked after what is used: who brings the same at this moment is in both, or in neither.
+      const isHere = await heldFor(db, project, intent)
+      for (const [index, scope] of scopes.entries()) {
+        const added = bytesAdded(scope, isHere, intent.size)
+        if (added > 0) refuseBeyond(scope, counted[index]?.used ?? NOTHING, { ...NOTHING, bytes: added })
       }
     },
 
     async room(repository, caller) {
       const { scopes } = await scopesFor(options.db, repository, caller)
       const rooms: Room[] = []
-      for (const scope of scopes) {
+      const limited = scopes.filter(({ limits }) => limits.bytes !== null)
+      if (limited.length === 0) return undefined
+      const counted = await usagesOf(options.db, scopesOf(limited))
+      for (const [index, scope] of limited.entries()) {
         if (scope.limits.bytes === null) continue
-        const { used } = await usageOf(options.db, scope.scope)
+        const used = counted[index]?.used ?? NOTHING
         const bytes = Math.max(0, scope.limits.bytes - used.bytes)
         rooms.push({ bytes, refuse: (size) => refuse(scope, 'bytes', used.bytes, size) })
       }
@@ -78,18 +89,77 @@ export function quotaGuard(options: QuotaGuardOptions): Guard {
       if (change.kind !== 'link-blob' && change.kind !== 'push-manifest') return undefined
       const { project, scopes } = await scopesFor(tx, change.repository, caller)
       if (scopes.length === 0) return undefined
-      const counted = await countsAdded(tx, change)
+      const counts = await countsAdded(tx, change)
+      const look = async (): Promise<Standing[]> => {
+        const counted = await usagesOf(tx, scopesOf(scopes))
+        // What is added is asked after what is used, and again after each wait: others may have brought the same meanwhile.
+        const isHere = await isHeld(tx, project, change.sha256)
+        return scopes.map((scope, index) => {
+          const { used, changes } = counted[index] ?? { used: NOTHING, changes: 0 }
+          if (changes > CHANGES_LOOKED_AT) options.onManyChanges(scope.scope)
+          return { scope, used, added: { ...counts, bytes: bytesAdded(scope, isHere, change.size) } }
+        })
+      }
       const warnings: string[] = []
-      for (const scope of scopes) {
-        const added = async () => {
-          const isHere = await isHeld(tx, project, change.sha256)
-          return { ...counted, bytes: bytesAdded(scope, isHere, change.size) }
-        }
-        const used = await addWithin(tx, scope, added, options)
-        warnings.push(...(await warn(tx, scope, used, { change, caller, now: options.now() })))
+      for (const { scope, used, added } of await lookLocked(
+        tx,
+        scopes,
+        { ...counts, bytes: change.size },
+        look,
+      )) {
+        refuseBeyond(scope, used, added)
+        warnings.push(...(await warn(tx, scope, sum(used, added), { change, caller, now: options.now() })))
       }
       return warnings
     },
+  }
+
+  /** Looks when what it sees can only be changed by what is kept free for. */
+  async function lookLocked(
+    tx: Transaction,
+    scopes: readonly LimitedScope[],
+    most: Usage,
+    look: () => Promise<Standing[]>,
+  ): Promise<Standing[]> {
+    if (tx.engine === 'sqlite') return look()
+    const isAlone = (scope: LimitedScope) => near.get(scope.scope) !== undefined || !isSmallFor(scope, most)
+    const first = scopes.map((scope) => ({ scope: scope.scope, mode: isAlone(scope) ? ALONE : SHARED }))
+    await lockUsage(tx, first)
+    const standing = await look()
+    for (const { scope, used, added } of standing) {
+      if (isFarFromLimit(scope, used, added)) near.delete(scope.scope)
+      else near.set(scope.scope, true, 1)
+    }
+    // Two who want to be alone at once are told so by the engine, and one begins again.
+    const nearer = first.filter(({ scope, mode }) => mode === SHARED && near.get(scope) !== undefined)
+    if (nearer.length === 0) return standing
+    await lockUsage(
+      tx,
+      nearer.map(({ scope }) => ({ scope, mode: ALONE })),
+    )
+    return look()
+  }
+}
+
+const SHARED = 'shared' as const
+const ALONE = 'alone' as const
+
+/** What is used of a limit, and what a push would add. */
+interface Standing {
+  readonly scope: LimitedScope
+  readonly used: Usage
+  readonly added: Usage
+}
+
+function scopesOf(scopes: readonly LimitedScope[]): string[] {
+  return scopes.map(({ scope }) => scope)
+}
+
+function sum(a: Usage, b: Usage): Usage {
+  return {
+    bytes: a.bytes + b.bytes,
+    repositories: a.repositories + b.repositories,
+    tags: a.tags + b.tags,
   }
 }
 
@@ -124,46 +194,26 @@ async function countsAdded(tx: Transaction, change: Change): Promise<Usage> {
   return { bytes: 0, tags: change.created.length, repositories: repository?.listed ? 0 : 1 }
 }
 
-/** Resolves to what is used with the push. @throws OciError QUOTA_EXCEEDED */
-async function addWithin(
-  tx: Transaction,
-  scope: LimitedScope,
-  addedNow: () => Promise<Usage>,
-  { onManyChanges }: QuotaGuardOptions,
-): Promise<Usage> {
-  // What is added is asked after what is used, and again after each wait: others may have brought the same meanwhile.
-  const look = async () => {
-    const { used, changes } = await usageOf(tx, scope.scope)
-    if (changes > CHANGES_LOOKED_AT) onManyChanges(scope.scope)
-    return { used, added: await addedNow() }
-  }
-  let { used, added } = await look()
-  if (tx.engine !== 'sqlite' && MEASURES.some((measure) => added[measure] > 0)) {
-    const isFar = isFarFromLimit(scope, used, added)
-    await lockUsage(tx, scope.scope, isFar ? 'shared' : 'alone')
-    ;({ used, added } = await look())
-    // Others came nearer meanwhile. Two who want to be alone at once are told so by the engine, and one begins again.
-    if (isFar && !isFarFromLimit(scope, used, added)) {
-      await lockUsage(tx, scope.scope, 'alone')
-      ;({ used, added } = await look())
-    }
-  }
-  refuseBeyond(scope, used, added)
-  return {
-    bytes: used.bytes + added.bytes,
-    repositories: used.repositories + added.repositories,
-    tags: used.tags + added.tags,
-  }
-}
-
-function isFarFromLimit({ limits }: LimitedScope, used: Usage, added: Usage): boolean {
+function isFarFromLimit(scope: LimitedScope, used: Usage, added: Usage): boolean {
   return MEASURES.every((measure) => {
-    const limit = limits[measure]
+    const limit = scope.limits[measure]
     if (limit === null || added[measure] === 0) return true
-    // Tags and repositories come one by one.
-    const slack = Math.max(limit * SLACK, measure === 'bytes' ? 0 : SHARERS_MAX)
+    const slack = slackOf(limit, measure)
     return added[measure] <= slack / SHARERS_MAX && used[measure] + added[measure] <= limit - slack
   })
+}
+
+/** Whether a push may share at all, however far the limit is. */
+function isSmallFor({ limits }: LimitedScope, added: Usage): boolean {
+  return MEASURES.every((measure) => {
+    const limit = limits[measure]
+    return limit === null || added[measure] <= slackOf(limit, measure) / SHARERS_MAX
+  })
+}
+
+/** Tags and repositories come one by one. */
+function slackOf(limit: number, measure: Measure): number {
+  return Math.max(limit * SLACK, measure === 'bytes' ? 0 : SHARERS_MAX)
 }
 
 /** What adds nothing is never too much, also where the limit was lowered. */
