@@ -2,8 +2,9 @@
 //
 // Triggers count in the transaction of each change. Where many write at once (PostgreSQL) each change is a row of its own,
 // so that nobody waits for another; the rows are gathered into totals now and then.
-import { sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { type Executor, hot, type Transaction } from '#db/db.ts'
+import type { Tables } from '#db/schema.ts'
 
 /** Rows of changes that one scope may have before they are worth gathering. */
 const DELTAS_PER_SCOPE_MAX = 200
@@ -30,27 +31,34 @@ export function userScope(userId: number | ''): string {
 
 const NOTHING: Usage = { bytes: 0, repositories: 0, tags: 0 }
 
-const TOTAL = hot<{ one: string; two: string; three: string }>()((db, p) => {
+type ThreeScopes = { one: string; two: string; three: string }
+
+/** Totals and changes as they are: here that is a row a scope, and a few more after an upgrade. */
+const rows = (db: Kysely<Tables>, p: ThreeScopes) => {
   const scopes = [p.one, p.two, p.three]
   const columns = ['scope', 'bytes', 'repositories', 'tags'] as const
   return db
-    .selectFrom(
-      db
-        .selectFrom('usage_totals')
-        .select(columns)
-        .where('scope', 'in', scopes)
-        .unionAll(db.selectFrom('usage_deltas').select(columns).where('scope', 'in', scopes))
-        .as('u'),
-    )
+    .selectFrom('usage_totals')
+    .select(columns)
+    .where('scope', 'in', scopes)
+    .unionAll(db.selectFrom('usage_deltas').select(columns).where('scope', 'in', scopes))
+}
+
+const rowsOf = hot<ThreeScopes>()(rows)
+
+/** The same, added up where the rows are: a busy project has hundreds of changes. */
+const sumsOf = hot<ThreeScopes>()((db, p) =>
+  db
+    .selectFrom(rows(db, p).as('u'))
     .select(({ fn }) => [
       'u.scope',
-      fn.sum('u.bytes').as('bytes'),
-      fn.sum('u.repositories').as('repositories'),
-      fn.sum('u.tags').as('tags'),
-      fn.countAll().as('changes'),
+      fn.sum<number>('u.bytes').as('bytes'),
+      fn.sum<number>('u.repositories').as('repositories'),
+      fn.sum<number>('u.tags').as('tags'),
+      fn.countAll<number>().as('changes'),
     ])
-    .groupBy('u.scope')
-})
+    .groupBy('u.scope'),
+)
 
 export interface Counted {
   readonly used: Usage
@@ -60,30 +68,33 @@ export interface Counted {
 
 /** Scopes of one question. */
 export const SCOPES_MAX = 3
-const UNUSED: Counted = { used: NOTHING, changes: 0 }
 
-/**
- * Of each scope, at most SCOPES_MAX of them, in their order. In one look: a gathering that goes on meanwhile changes nothing.
- * Added up where the rows are: a busy project has hundreds of them.
- */
+/** Of each scope, at most SCOPES_MAX of them, in their order. In one look: a gathering that goes on meanwhile changes nothing. */
 export async function usagesOf(db: Executor, scopes: readonly string[]): Promise<Counted[]> {
   const [one = '', two = '', three = ''] = scopes
-  const rows = await db.all(TOTAL, { one, two, three })
+  const names = { one, two, three }
+  const found =
+    db.engine === 'sqlite'
+      ? (await db.all(rowsOf, names)).map((row) => ({ ...row, changes: 1 }))
+      : await db.all(sumsOf, names)
   return scopes.map((scope) => {
-    const row = rows.find((found) => found.scope === scope)
-    if (!row) return UNUSED
-    const used = {
-      bytes: Number(row.bytes),
-      repositories: Number(row.repositories),
-      tags: Number(row.tags),
+    let [used, changes] = [NOTHING, 0]
+    for (const row of found) {
+      if (row.scope !== scope) continue
+      used = {
+        bytes: used.bytes + row.bytes,
+        repositories: used.repositories + row.repositories,
+        tags: used.tags + row.tags,
+      }
+      changes += row.changes
     }
-    return { used, changes: Number(row.changes) }
+    return { used, changes }
   })
 }
 
 export async function usageOf(db: Executor, scope: string): Promise<Counted> {
-  const [counted = UNUSED] = await usagesOf(db, [scope])
-  return counted
+  const [counted] = await usagesOf(db, [scope])
+  return counted ?? { used: NOTHING, changes: 0 }
 }
 
 const held = hot<{ sha256: string; project: string }>()((db, p) =>

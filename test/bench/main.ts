@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import type { RegistryKind } from '../processes/registry-server.ts'
 import { requireProgram } from '../tools/find-program.ts'
 import { toolVersion } from '../tools/pinned.ts'
+import { ACCESS_HEADINGS, compareAccess, compareQuotas, SQLITE_ROUNDS_FACTOR } from './access.ts'
 import { type CarryEffort, compareCarriers } from './clients/compare-carriers.ts'
 import { CARRY_HEADINGS, carryCells } from './clients/render-carried.ts'
 import { compare, type Row, ratiosOf } from './comparison.ts'
@@ -34,6 +35,8 @@ const HELP = `npm run bench -- [options]
   --memory             memory and start-up time instead of the comparison
   --s3                 both on one versitygw instead of the comparison
   --engines            our server on PostgreSQL against our server on SQLite instead of the comparison
+  --access             our server with users against itself without, and with many projects against one
+  --quotas             many pushes at once with quotas against without, on SQLite and PostgreSQL
   --large              pages, pushes and start with 100,000 tags instead of the comparison
   --subject KIND       stowage (the default), or distribution: to see what two equal servers differ by
   --peer-cache         distribution with its in-memory descriptor cache, as in its image; the required ratios are without
@@ -54,6 +57,8 @@ const { values: options } = parseArgs({
     large: { type: 'boolean', default: false },
     s3: { type: 'boolean', default: false },
     engines: { type: 'boolean', default: false },
+    access: { type: 'boolean', default: false },
+    quotas: { type: 'boolean', default: false },
     subject: { type: 'string', default: 'stowage' },
     'peer-cache': { type: 'boolean', default: false },
     dir: { type: 'string', default: tmpdir() },
@@ -189,16 +194,40 @@ async function runClients(effort: CarryEffort): Promise<void> {
 }
 
 async function runEngines(effort: Effort): Promise<void> {
-  const rows = await compareEngines(effort, options.only.split(','), (row) => {
-    const { cpu, rate } = ratiosOf(row)
-    say(`${row.scenario.name.padEnd(22)} CPU ${cpu.toFixed(2)}x, rate ${rate.toFixed(2)}x`)
-  })
+  const rows = await compareEngines(effort, options.only.split(','), sayRow)
   say('')
   say(renderRows(rows, 'terminal', ENGINE_HEADINGS))
   publish('engines', renderRows(rows, 'markdown', ENGINE_HEADINGS), [
     `Medians of ${effort.rounds} rounds, the two servers in turn. CPU is that of our process alone; PostgreSQL runs on the same machine,`,
     'with fsync and synchronous commits, over a socket, and takes its share of the processors from the rate.',
   ])
+}
+
+async function runAccess(effort: Effort): Promise<void> {
+  const sizes = options.quick ? { projects: 500, members: 20 } : { projects: 10_000, members: 100 }
+  const rows = await compareAccess(effort, sizes, sayRow)
+  say('')
+  say(renderRows(rows, 'terminal', ACCESS_HEADINGS))
+  publish('access', renderRows(rows, 'markdown', ACCESS_HEADINGS), [
+    `Medians of ${effort.rounds} rounds, the two servers in turn; wrk over 32 kept connections. A token costs at most 1,000 us where it`,
+    'is asked for with an API key: see its row. The last two rows compare a server of many projects with one of a single project.',
+  ])
+}
+
+async function runQuotas(effort: Effort): Promise<void> {
+  const rows = await compareQuotas(effort, sayRow)
+  say('')
+  say(renderRows(rows, 'terminal', ACCESS_HEADINGS))
+  publish('quotas', renderRows(rows, 'markdown', ACCESS_HEADINGS), [
+    `Medians of ${effort.rounds} rounds (on SQLite ${effort.rounds * SQLITE_ROUNDS_FACTOR}) of ${effort.imagesPerRound} images, the two servers in turn. With: bytes, repositories and tags of the project,`,
+    'and bytes of the registry, far from their limits. All that pushes count is counted in both, since a quota can be set at any time;',
+    'with quotas each push is compared with them too.',
+  ])
+}
+
+function sayRow(row: Row): void {
+  const { cpu, rate } = ratiosOf(row)
+  say(`${row.scenario.name.padEnd(22)} CPU ${cpu.toFixed(2)}x, rate ${rate.toFixed(2)}x`)
 }
 
 function clientNotes({ rounds }: CarryEffort): string[] {
@@ -239,6 +268,8 @@ async function main(workspace: string): Promise<void> {
   const effort = effortIn(workspace)
   if (options.s3) return await runS3(effort)
   if (options.engines) return await runEngines(effort)
+  if (options.access) return await runAccess(effort)
+  if (options.quotas) return await runQuotas(effort)
   if (options.memory || options.large) {
     const findings = options.memory ? await runMemory(effort) : await runLarge(effort)
     say(renderFindings(findings, 'terminal'))

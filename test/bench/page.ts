@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { toolVersion } from '../tools/pinned.ts'
 
-export type Part = 'comparison' | 'clients' | 'memory' | 'large' | 's3' | 'engines'
+export type Part = 'comparison' | 'clients' | 'memory' | 'large' | 's3' | 'engines' | 'access' | 'quotas'
 
 const PARTS: Record<Part, string> = {
   comparison: 'Against distribution 3.1.1',
@@ -12,6 +12,8 @@ const PARTS: Record<Part, string> = {
   large: 'A large store',
   s3: 'On S3',
   engines: 'PostgreSQL beside SQLite',
+  access: 'Users and rights',
+  quotas: 'Quotas',
 }
 
 function begin(part: Part): string {

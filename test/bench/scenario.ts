@@ -8,6 +8,8 @@ export interface Side {
   /** Another one after a restart. */
   server: RegistryServer
   readonly client: RegistryClient
+  /** Headers of somebody who may pull and push; absent where nobody logs in. */
+  readonly login?: Readonly<Record<string, string>>
 }
 
 /** How much to do: the full figures of docs/benchmarks.md, or the short version that only shows that everything runs. */

@@ -21,6 +21,8 @@ export interface ServerOptions {
   readonly http?: Readonly<Record<string, unknown>>
   /** The parent of the server's folder; the system's folder for temporary files when absent. */
   readonly parent?: string
+  /** Added to the environment of the first start. */
+  readonly env?: Readonly<Record<string, string>>
   /** A command that runs the server as its child or in its place, such as a tracer with its options. */
   readonly under?: readonly string[]
 }
@@ -58,20 +60,28 @@ function commandOf(kind: RegistryKind, configFile: string): [string, string[]] {
     : [requireTool('registry'), ['serve', configFile]]
 }
 
-function launch(kind: RegistryKind, folder: string, under: readonly string[] = []): Promise<RunningProcess> {
+type LaunchOptions = Pick<ServerOptions, 'under' | 'env'>
+
+function launch(
+  kind: RegistryKind,
+  folder: string,
+  { under = [], env = {} }: LaunchOptions = {},
+): Promise<RunningProcess> {
   const [program, programArgs] = commandOf(kind, join(folder, 'config.yml'))
   const [command = program, ...args] = [...under, program, ...programArgs]
   // distribution's image sets this as well: without it every request is traced to a collector that is not there.
-  return RunningProcess.start(kind, command, args, { env: { OTEL_TRACES_EXPORTER: 'none' } })
+  return RunningProcess.start(kind, command, args, {
+    env: { OTEL_TRACES_EXPORTER: 'none', ...env },
+  })
 }
 
 async function answering(
   kind: RegistryKind,
   folder: string,
   host: string,
-  { timeoutMs, under }: { timeoutMs?: number | undefined; under?: readonly string[] | undefined } = {},
+  { timeoutMs, ...options }: LaunchOptions & { readonly timeoutMs?: number | undefined } = {},
 ) {
-  const child = await launch(kind, folder, under)
+  const child = await launch(kind, folder, options)
   const url = `http://${host}`
   try {
     const startMs = await child.untilAnswers(`${url}/v2/`, timeoutMs)

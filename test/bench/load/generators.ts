@@ -29,8 +29,21 @@ async function run(program: string, args: readonly string[]): Promise<string> {
 }
 
 /** GET of one URL over 32 connections for some seconds. */
-export async function getMany(url: string, seconds: number): Promise<Load> {
-  const args = ['-t1', `-c${CONNECTIONS}`, `-d${Math.max(1, Math.round(seconds))}s`, '-H', ACCEPT, url]
+export async function getMany(
+  url: string,
+  seconds: number,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Load> {
+  const more = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
+  const args = [
+    '-t1',
+    `-c${CONNECTIONS}`,
+    `-d${Math.max(1, Math.round(seconds))}s`,
+    '-H',
+    ACCEPT,
+    ...more,
+    url,
+  ]
   return readWrk(await run('wrk', args))
 }
 

@@ -28,10 +28,12 @@ export function sha256(bytes: Uint8Array | string): string {
 
 export class RegistryClient {
   readonly url: string
+  readonly #headers: Readonly<Record<string, string>>
   #pool: Pool
 
-  constructor(url: string, connections = CONNECTIONS_MAX) {
+  constructor(url: string, connections = CONNECTIONS_MAX, headers: Readonly<Record<string, string>> = {}) {
     this.url = url
+    this.#headers = headers
     this.#pool = new Pool(url, {
       connections,
       pipelining: 1,
@@ -47,7 +49,10 @@ export class RegistryClient {
       path: request.path,
       // undici would close the connection after every HEAD, which no other client does.
       reset: false,
-      headers: request.type ? { 'content-type': request.type } : { accept: OCI_MANIFEST },
+      headers: {
+        ...this.#headers,
+        ...(request.type ? { 'content-type': request.type } : { accept: OCI_MANIFEST }),
+      },
       ...(request.body ? { body: request.body } : {}),
     })
     if (!expected.includes(statusCode)) {
