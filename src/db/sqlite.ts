@@ -27,6 +27,7 @@ import type { Reserve } from '#db/reserve.ts'
 import type { Tables } from '#db/schema.ts'
 import type { Signals } from '#db/signals.ts'
 import { databaseFailure, meansBusy, meansFull } from '#db/sqlite-failure.ts'
+import { refuseUnfinishedCopy, UNFINISHED_COPY } from '#db/unfinished-copy.ts'
 import { WalSync } from '#db/wal-sync.ts'
 import { OciError } from '#oci/errors.ts'
 
@@ -123,6 +124,11 @@ async function connectBoth(
 }
 
 async function makeReady(writer: SqliteConnection): Promise<void> {
+  refuseUnfinishedCopy(
+    writer.database
+      .prepare("select 1 from sqlite_schema where type = 'table' and name = ?")
+      .get(UNFINISHED_COPY),
+  )
   await migrate(new Kysely<Tables>({ dialect: sqliteDialect(writer) }))
   writer.database
     .prepare(

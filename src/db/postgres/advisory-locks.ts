@@ -43,3 +43,9 @@ function fnv1a(text: string): number {
 
 /** Taken by one process at a time, for as long as its session lasts. */
 export const MIGRATION_LOCK = `select pg_advisory_lock(${OURS}, 0)`
+export const TRY_MIGRATION_LOCK = `select pg_try_advisory_lock(${OURS}, 0)`
+
+/** "Stop": shared by all that have the database open; whoever needs it alone takes it alone. */
+const PRESENCE = 0x53746f70
+export const SHARE_PRESENCE = `select pg_advisory_lock_shared(${PRESENCE}, 0)`
+export const TRY_PRESENCE_ALONE = `select pg_try_advisory_lock(${PRESENCE}, 0)`

@@ -1,8 +1,9 @@
 // Brings the schema of a PostgreSQL up to date: one process at a time, while others may be serving.
 import pg from 'pg'
 import { migrate } from '#db/migrate.ts'
-import { MIGRATION_LOCK } from '#db/postgres/advisory-locks.ts'
+import { MIGRATION_LOCK, TRY_MIGRATION_LOCK } from '#db/postgres/advisory-locks.ts'
 import { kyselyOver } from '#db/postgres/kysely-postgres.ts'
+import { refuseUnfinishedCopy, UNFINISHED_COPY } from '#db/unfinished-copy.ts'
 
 /** What `settings` of the server must not be where acknowledged pushes are to survive a loss of power. */
 const UNSAFE = [
@@ -32,14 +33,14 @@ export async function migratePostgres(
   client.on('error', () => {})
   try {
     await client.connect()
-    const { rows } = await client.query(
-      "select current_setting('server_version_num')::int / 10000 as version",
-    )
-    const version: number = rows[0]?.version
-    if (version < VERSION_MIN) {
-      throw new Error(`it is PostgreSQL ${version}, and ${VERSION_MIN} or newer is needed`)
+    await refuseOldServer(client)
+    const { rows } = await client.query(`${TRY_MIGRATION_LOCK} as taken`)
+    if (!rows[0]?.taken) {
+      onWarning('the database is being brought up to date, or copied, by another process: waiting for it', {})
+      await client.query(MIGRATION_LOCK)
     }
-    await client.query(MIGRATION_LOCK)
+    const marks = await client.query('select to_regclass($1) is not null as found', [UNFINISHED_COPY])
+    refuseUnfinishedCopy(marks.rows[0]?.found)
     await migrate(kyselyOver((query) => client.query(query)))
     for (const { setting, value } of UNSAFE) {
       const { rows: found } = await client.query('select current_setting($1) as value', [setting])
@@ -53,4 +54,14 @@ export async function migratePostgres(
     // The lock goes with the session.
     await client.end().catch(() => {})
   }
+}
+
+/** @throws Error */
+export async function refuseOldServer(client: pg.Client): Promise<void> {
+  const { rows } = await client.query(
+    "select cast(current_setting('server_version_num')::int / 10000 as text) as version",
+  )
+  const version = Number(rows[0]?.version)
+  if (version >= VERSION_MIN) return
+  throw new Error(`it is PostgreSQL ${version}, and ${VERSION_MIN} or newer is needed`)
 }

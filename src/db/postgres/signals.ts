@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import pg from 'pg'
+import { SHARE_PRESENCE } from '#db/postgres/advisory-locks.ts'
 import { SIGNAL_BYTES_MAX, type Signals, Subscriptions } from '#db/signals.ts'
 
 const CHANNEL = 'stowage'
@@ -104,6 +105,8 @@ export class PostgresSignals implements Signals {
     try {
       await client.connect()
       await client.query(`listen ${CHANNEL}`)
+      // This connection stands for the process: a copy of the database waits for none that is there.
+      await client.query(SHARE_PRESENCE)
       if (this.#closing.signal.aborted) throw new Error('closed meanwhile')
       this.#client = client
       ping = setInterval(() => client.query('select 1').catch(ended.reject), PING_MS).unref()
