@@ -143,8 +143,14 @@ async function collectGarbage(
   }
 }
 
+const copyDatabase: Actions['copyDatabase'] = async (from, to, watch) => {
+  const { copyDatabaseOf } = await import('#app/copy-database.ts')
+  return copyDatabaseOf({ from, to, cwd: process.cwd(), ...watch })
+}
+
 const actions: Actions = {
   collectGarbage,
+  copyDatabase,
   async serve(file) {
     // Here and not above: a client command needs nothing of the server.
     const { serve } = await import('#serve.ts')

@@ -27,6 +27,7 @@ const actions: Actions = {
   checkConfig: nowhere,
   adopt: nowhere,
   collectGarbage: nowhere,
+  copyDatabase: nowhere,
   resetPassword: nowhere,
   verifyAudit: nowhere,
   exportAudit: nowhere,

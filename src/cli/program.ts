@@ -11,6 +11,7 @@ import { addAuditCommand } from '#cli/commands/audit.ts'
 import { addCompletionCommand } from '#cli/commands/completion.ts'
 import { addConfigCommand } from '#cli/commands/config.ts'
 import { addCopyCommand } from '#cli/commands/copy.ts'
+import { addDbCommand } from '#cli/commands/db.ts'
 import { addDeleteCommand } from '#cli/commands/delete.ts'
 import { addDiffCommand } from '#cli/commands/diff.ts'
 import { addExportCommand } from '#cli/commands/export.ts'
@@ -35,6 +36,7 @@ import { addVersionCommand } from '#cli/commands/version.ts'
 import { describeFailure } from '#cli/failure.ts'
 import { addGlobalOptions } from '#cli/global-options.ts'
 import { EXIT, type Output } from '#cli/output.ts'
+import type { CopyStep, DatabaseCopy } from '#db/copy/copy-database.ts'
 
 export interface AdoptedFolder {
   readonly seconds: number
@@ -64,6 +66,12 @@ export interface Actions {
   readonly verifyAudit: (folder: string, noted: ChainPlace | undefined) => Promise<ChainReport>
   /** Hands over each of its entries, the oldest first. */
   readonly exportAudit: (folder: string, take: (entry: AuditEntryView) => void) => Promise<void>
+  /** Copies all facts between databases that nobody else has meanwhile. */
+  readonly copyDatabase: (
+    from: string,
+    to: string,
+    watch: { readonly signal: AbortSignal; readonly onStep: (step: CopyStep) => void },
+  ) => Promise<DatabaseCopy>
   /** A line from the terminal that is not shown there, or from standard input. */
   readonly readPassword: (prompt: string) => Promise<string>
   /** The same, shown. */
@@ -115,6 +123,7 @@ export function buildProgram(name: string, actions: Actions, output: Output): Co
   addAdminCommand(program, tools)
   addAuditCommand(program, tools)
   addAdoptCommand(program, tools)
+  addDbCommand(program, tools)
   addExportCommand(program, tools)
   addCompletionCommand(program, tools)
   addVersionCommand(program, tools)

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as wait } from 'node:timers/promises'
 
+/** Says who has the folder, or had it last. */
+export const HOLDER_FILE = 'holder.json'
 /** A worker ends as soon as it finds its server gone. */
 const WORKERS_GONE_MS_MAX = 15_000
 const WORKERS_POLL_MS = 50
@@ -30,7 +32,7 @@ export class FolderTaken extends Error {
 /** @throws FolderTaken with a sentence that names the holder */
 export async function lockFolder(folder: string, holder: LockHolder): Promise<FolderLock> {
   await mkdir(folder, { recursive: true })
-  const holderFile = join(folder, 'holder.json')
+  const holderFile = join(folder, HOLDER_FILE)
   const database = new DatabaseSync(join(folder, 'lock'))
   try {
     database.exec(`pragma locking_mode = exclusive; pragma busy_timeout = 0; ${NO_JOURNAL}; begin exclusive`)

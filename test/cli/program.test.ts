@@ -24,6 +24,7 @@ const COMMANDS = [
   'tag',
   'delete',
   'adopt',
+  'db copy',
   'export',
   'completion',
   'version',

@@ -39,6 +39,7 @@ export async function run(args: readonly string[], around: Surroundings = {}): P
     checkConfig: async () => ({ text: 'version: 0.1\n', warnings: ['doubtful'] }),
     adopt: unexpected,
     collectGarbage: unexpected,
+    copyDatabase: unexpected,
     resetPassword: unexpected,
     verifyAudit: unexpected,
     exportAudit: unexpected,

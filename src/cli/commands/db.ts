@@ -1,0 +1,75 @@
+// `stowage db`: the database of a registry as a whole. What it does is loaded when it runs.
+import type { Command } from 'commander'
+import { count } from '#cli/figures.ts'
+import { CommandFailure, EXIT } from '#cli/output.ts'
+import { type Session, type Tools, withSession } from '#cli/session.ts'
+import type { CopyStep } from '#db/copy/copy-database.ts'
+
+/** A line of progress no more often than this, where lines stay. */
+const LINE_MS = 5_000
+const SHOWN_DIFFERENCES_MAX = 20
+
+export function addDbCommand(program: Command, tools: Tools): void {
+  const db = program.command('db').description('copy the database of a registry')
+  addCopy(db, tools)
+}
+
+interface CopyOptions {
+  readonly from: string
+  readonly to: string
+}
+
+function addCopy(db: Command, tools: Tools): void {
+  db.command('copy')
+    .description('move a registry to another database, SQLite or PostgreSQL, and prove that it is the same')
+    .requiredOption(
+      '--from <database>',
+      'a postgres:// URL, the folder of a registry, a .sqlite file, or a configuration',
+    )
+    .requiredOption('--to <database>', 'the same; it must be empty')
+    .addHelpText(
+      'after',
+      `
+No server may have either of them meanwhile. A copy that was cut off goes on where it stopped when the same command is run again;
+until it is complete no server starts on it. In the end all rows of both are read and compared: a difference ends with 6. What
+REGISTRY_* variables say is not looked at. The password of a URL is better kept in ~/.pgpass, or in a configuration.
+
+Examples:
+  stowage db copy --from /var/lib/registry --to postgres://stowage@db.internal/stowage
+  stowage db copy --from /etc/stowage/postgres.yaml --to /var/lib/registry`,
+    )
+    .action(async ({ from, to }: CopyOptions, command: Command) => {
+      await withSession(command, tools, (session) => copy(session, from, to))
+    })
+}
+
+async function copy(session: Session, from: string, to: string): Promise<void> {
+  const { actions, signal } = session
+  const done = await actions.copyDatabase(from, to, { signal, onStep: showSteps(session) })
+  const { differences, rows, tables, resumed } = done
+  session.print(done, function* () {
+    if (resumed) yield 'went on with a copy that was cut off'
+    yield `${count(rows, 'row')} of ${count(tables.length, 'table')} copied from ${done.from} to ${done.to}`
+    if (differences.length === 0) yield session.paint('green', 'both were read again, and are the same')
+    for (const difference of differences.slice(0, SHOWN_DIFFERENCES_MAX)) yield `  ${difference}`
+  })
+  if (differences.length > 0)
+    throw new CommandFailure(
+      EXIT.verification,
+      `${to} is not the same as ${from}, and no server will start on it`,
+      {
+        hint: 'see that nothing changes either of them, and run the same command again: it begins anew',
+      },
+    )
+}
+
+function showSteps({ progress, say }: Session): (step: CopyStep) => void {
+  let saidAt = performance.now()
+  return ({ step, table, rows }) => {
+    const text = `${step} ${table}: ${count(rows, 'row')}`
+    progress.status(text)
+    if (progress.mode !== 'lines' || performance.now() - saidAt < LINE_MS) return
+    saidAt = performance.now()
+    say(text)
+  }
+}
