@@ -148,9 +148,15 @@ const copyDatabase: Actions['copyDatabase'] = async (from, to, watch) => {
   return copyDatabaseOf({ from, to, cwd: process.cwd(), ...watch })
 }
 
+const snapshotDatabase: Actions['snapshotDatabase'] = async (from, file) => {
+  const { snapshotDatabaseOf } = await import('#app/snapshot-database.ts')
+  return snapshotDatabaseOf(from, file, process.cwd())
+}
+
 const actions: Actions = {
   collectGarbage,
   copyDatabase,
+  snapshotDatabase,
   async serve(file) {
     // Here and not above: a client command needs nothing of the server.
     const { serve } = await import('#serve.ts')

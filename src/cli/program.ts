@@ -37,6 +37,7 @@ import { describeFailure } from '#cli/failure.ts'
 import { addGlobalOptions } from '#cli/global-options.ts'
 import { EXIT, type Output } from '#cli/output.ts'
 import type { CopyStep, DatabaseCopy } from '#db/copy/copy-database.ts'
+import type { Snapshot } from '#db/snapshot.ts'
 
 export interface AdoptedFolder {
   readonly seconds: number
@@ -72,6 +73,8 @@ export interface Actions {
     to: string,
     watch: { readonly signal: AbortSignal; readonly onStep: (step: CopyStep) => void },
   ) => Promise<DatabaseCopy>
+  /** A copy of a database at one moment, beside the server that has it. */
+  readonly snapshotDatabase: (from: string, file: string) => Promise<Snapshot>
   /** A line from the terminal that is not shown there, or from standard input. */
   readonly readPassword: (prompt: string) => Promise<string>
   /** The same, shown. */

@@ -94,7 +94,7 @@ async function repositoryChanges(db: Db, repository: RepositoryName): Promise<Ke
   return [{ path: manifestsFolder(repository) }, { path: layersFolder(repository) }]
 }
 
-async function tagChanges(db: Db, repository: RepositoryName, tag: Tag): Promise<KeyChange[]> {
+export async function tagChanges(db: Db, repository: RepositoryName, tag: Tag): Promise<KeyChange[]> {
   const manifest = await findTaggedManifest(db, repository, tag)
   if (!manifest) return [{ path: tagFolder(repository, tag) }]
   // Always the sha256: registry:2's garbage collection looks for no other, and takes what has no tag by it.
@@ -105,7 +105,11 @@ async function tagChanges(db: Db, repository: RepositoryName, tag: Tag): Promise
   ]
 }
 
-async function manifestChanges(db: Db, repository: RepositoryName, digest: Digest): Promise<KeyChange[]> {
+export async function manifestChanges(
+  db: Db,
+  repository: RepositoryName,
+  digest: Digest,
+): Promise<KeyChange[]> {
   const blob = await findBlob(db, digest)
   if (!blob) return [{ path: folderOf(revisionLink(repository, digest)) }]
   const text = blob.digest
@@ -142,7 +146,7 @@ function mediaTypeChanges(repository: RepositoryName, manifest: ManifestRecord):
   return [{ path: mediaTypeMark(repository, blobDigest), text: mediaType }]
 }
 
-async function blobChanges(db: Db, repository: RepositoryName, digest: Digest): Promise<KeyChange[]> {
+export async function blobChanges(db: Db, repository: RepositoryName, digest: Digest): Promise<KeyChange[]> {
   const held = await findRepositoryBlob(db, repository, digest)
   const blob = held ?? (await findBlob(db, digest))
   const names = blob ? [blob.digest, ...(await blobAliases(db, blob.id))] : [digest]

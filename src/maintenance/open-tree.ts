@@ -18,6 +18,7 @@ import { bootId } from '#lib/boot-id.ts'
 import { LINK_TREE, linkTree } from '#maintenance/link-tree.ts'
 import { continueLinks, openStillTree } from '#maintenance/still-tree.ts'
 import { TreePass } from '#maintenance/tree-pass.ts'
+import { linksAreWritten, writeMissingLinks } from '#maintenance/write-links.ts'
 import type { Log } from '#telemetry/log.ts'
 
 /** Systems write what they hold back within half a minute; this is twenty times that. */
@@ -69,6 +70,7 @@ export async function openTree(options: TreeOptions): Promise<OpenTree> {
   await continueLinks(db, now(), writesKeptMs)
   const boot = await bootId()
   if (boot === '' || (await getSetting(db, LINKS_BOOT)) !== boot) await rewind(db)
+  const mayBeLost = await writeMissingLinks({ db, keys, log, boot })
   await checkRepositories(db, keys)
   const cursor = await eventCursor(db, LINK_TREE)
   const begin = async (tx: Transaction) => {
@@ -89,6 +91,14 @@ export async function openTree(options: TreeOptions): Promise<OpenTree> {
   )
   await Promise.race([caughtUp, wait(CATCH_UP_MS_MAX, undefined, { ref: false })])
   const pass = new TreePass({ db, storage, keys, log, now, watermark: () => watermark })
+  // By then the system has written back what it held.
+  const writtenBack = mayBeLost
+    ? setTimeout(() => {
+        linksAreWritten(db).catch((error) =>
+          log.warn('the link files will be written once more', { error: String(error) }),
+        )
+      }, REPLAYED_MS).unref()
+    : undefined
   const looking = setInterval(() => dispatcher.wake(), LOOK_MS).unref()
   const closing = new AbortController()
   let running: Promise<void> = Promise.resolve()
@@ -107,6 +117,7 @@ export async function openTree(options: TreeOptions): Promise<OpenTree> {
     },
     async close() {
       clearInterval(looking)
+      clearTimeout(writtenBack)
       closing.abort()
       await pass.stop()
       await running

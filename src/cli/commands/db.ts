@@ -1,6 +1,6 @@
 // `stowage db`: the database of a registry as a whole. What it does is loaded when it runs.
 import type { Command } from 'commander'
-import { count } from '#cli/figures.ts'
+import { count, formatBytes } from '#cli/figures.ts'
 import { CommandFailure, EXIT } from '#cli/output.ts'
 import { type Session, type Tools, withSession } from '#cli/session.ts'
 import type { CopyStep } from '#db/copy/copy-database.ts'
@@ -10,8 +10,11 @@ const LINE_MS = 5_000
 const SHOWN_DIFFERENCES_MAX = 20
 
 export function addDbCommand(program: Command, tools: Tools): void {
-  const db = program.command('db').description('copy the database of a registry')
+  const db = program
+    .command('db')
+    .description('the database of a registry: move it to another, keep a copy of it')
   addCopy(db, tools)
+  addSnapshot(db, tools)
 }
 
 interface CopyOptions {
@@ -40,6 +43,28 @@ Examples:
     )
     .action(async ({ from, to }: CopyOptions, command: Command) => {
       await withSession(command, tools, (session) => copy(session, from, to))
+    })
+}
+
+function addSnapshot(db: Command, tools: Tools): void {
+  db.command('snapshot')
+    .description('write a copy of the database as it is now into a file, while the server goes on')
+    .argument('<file>', 'the copy; an older one is replaced when the new one is whole')
+    .requiredOption('--from <database>', 'the folder of a registry, a .sqlite file, or a configuration')
+    .addHelpText(
+      'after',
+      `
+The first step of a backup: take the blobs after it, not before. Run it as the user that the server runs as. For PostgreSQL use
+pg_dump. The copy holds hashes of passwords and keys of tokens: keep it as you keep those.
+
+Example:
+  stowage db snapshot --from /var/lib/registry /backup/registry.sqlite`,
+    )
+    .action(async (file: string, { from }: Pick<CopyOptions, 'from'>, command: Command) => {
+      await withSession(command, tools, async (session) => {
+        const done = await session.actions.snapshotDatabase(from, file)
+        session.print(done, () => [`${formatBytes(done.bytes)} in ${done.file}: take the blobs now`])
+      })
     })
 }
 
