@@ -63,6 +63,8 @@ function finish(part: string): number {
         "insert into settings (key, value) values (?, 'yes') on conflict (key) do update set value = excluded.value",
       )
       .run(LINKS_TO_WRITE)
+    // Their bytes are in files that change: no backup has them. Who comes back begins anew.
+    database.exec('delete from uploads')
     return Number(database.prepare('select max(id) as last from events').get()?.['last'] ?? 0)
   } finally {
     database.close()
