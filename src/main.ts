@@ -153,9 +153,21 @@ const snapshotDatabase: Actions['snapshotDatabase'] = async (from, file) => {
   return snapshotDatabaseOf(from, file, process.cwd())
 }
 
+const rebuildDatabase: Actions['rebuildDatabase'] = async (name, alone) => {
+  const { rebuildDatabaseOf } = await import('#app/rebuild-database.ts')
+  const { openLog } = await import('#telemetry/log.ts')
+  const log = openLog({ level: 'warn', format: 'text' })
+  try {
+    return await rebuildDatabaseOf({ name, cwd: process.cwd(), alone, log })
+  } finally {
+    await log.flush()
+  }
+}
+
 const actions: Actions = {
   collectGarbage,
   copyDatabase,
+  rebuildDatabase,
   snapshotDatabase,
   async serve(file) {
     // Here and not above: a client command needs nothing of the server.

@@ -28,6 +28,7 @@ const actions: Actions = {
   adopt: nowhere,
   collectGarbage: nowhere,
   copyDatabase: nowhere,
+  rebuildDatabase: nowhere,
   snapshotDatabase: nowhere,
   resetPassword: nowhere,
   verifyAudit: nowhere,

@@ -36,8 +36,18 @@ import { addVersionCommand } from '#cli/commands/version.ts'
 import { describeFailure } from '#cli/failure.ts'
 import { addGlobalOptions } from '#cli/global-options.ts'
 import { EXIT, type Output } from '#cli/output.ts'
+import type { CarriedOver } from '#db/carry-over.ts'
 import type { CopyStep, DatabaseCopy } from '#db/copy/copy-database.ts'
 import type { Snapshot } from '#db/snapshot.ts'
+
+export interface Rebuilt {
+  readonly path: string
+  /** Where the old database is; undefined where there was none. */
+  readonly kept: string | undefined
+  readonly found: { readonly repositories: number; readonly manifests: number; readonly tags: number }
+  /** Undefined where nothing was carried over. */
+  readonly carried: CarriedOver | undefined
+}
 
 export interface AdoptedFolder {
   readonly seconds: number
@@ -75,6 +85,8 @@ export interface Actions {
   ) => Promise<DatabaseCopy>
   /** A copy of a database at one moment, beside the server that has it. */
   readonly snapshotDatabase: (from: string, file: string) => Promise<Snapshot>
+  /** Makes the facts anew from the tree of a registry that is stopped. */
+  readonly rebuildDatabase: (name: string, alone: boolean) => Promise<Rebuilt>
   /** A line from the terminal that is not shown there, or from standard input. */
   readonly readPassword: (prompt: string) => Promise<string>
   /** The same, shown. */

@@ -25,6 +25,7 @@ const COMMANDS = [
   'delete',
   'adopt',
   'db copy',
+  'db rebuild',
   'db snapshot',
   'export',
   'completion',

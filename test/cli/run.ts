@@ -40,6 +40,7 @@ export async function run(args: readonly string[], around: Surroundings = {}): P
     adopt: unexpected,
     collectGarbage: unexpected,
     copyDatabase: unexpected,
+    rebuildDatabase: unexpected,
     snapshotDatabase: unexpected,
     resetPassword: unexpected,
     verifyAudit: unexpected,

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { count, formatBytes } from '#cli/figures.ts'
 import { CommandFailure, EXIT } from '#cli/output.ts'
+import type { Rebuilt } from '#cli/program.ts'
 import { type Session, type Tools, withSession } from '#cli/session.ts'
 import type { CopyStep } from '#db/copy/copy-database.ts'
 
@@ -12,9 +13,10 @@ const SHOWN_DIFFERENCES_MAX = 20
 export function addDbCommand(program: Command, tools: Tools): void {
   const db = program
     .command('db')
-    .description('the database of a registry: move it to another, keep a copy of it')
+    .description('the database of a registry: move it, keep a copy of it, make it anew')
   addCopy(db, tools)
   addSnapshot(db, tools)
+  addRebuild(db, tools)
 }
 
 interface CopyOptions {
@@ -66,6 +68,41 @@ Example:
         session.print(done, () => [`${formatBytes(done.bytes)} in ${done.file}: take the blobs now`])
       })
     })
+}
+
+function addRebuild(db: Command, tools: Tools): void {
+  db.command('rebuild')
+    .description('make the database anew from the link files of a registry that is stopped')
+    .argument('<registry>', 'the folder of the registry, or its configuration')
+    .option('--alone', 'look at nothing of the old database: users, rules and the audit log are lost')
+    .addHelpText(
+      'after',
+      `
+What repositories, images and tags there are says the tree; who pushed them when, and everything about people, rules, events and the
+audit log is carried over from the old database, which is kept beside the new one. What was deleted cannot be restored any more.
+
+Example:
+  stowage db rebuild /var/lib/registry`,
+    )
+    .action(async (name: string, { alone = false }: { alone?: boolean }, command: Command) => {
+      await withSession(command, tools, async (session) => {
+        const done = await session.actions.rebuildDatabase(name, alone)
+        session.print(done, () => rebuiltLines(done))
+      })
+    })
+}
+
+function* rebuiltLines({ path, kept, found, carried }: Rebuilt): Generator<string> {
+  const { repositories, manifests, tags } = found
+  yield `${path}: ${count(repositories, 'repository', 'repositories')}, ${count(manifests, 'manifest')}, ${count(tags, 'tag')}`
+  if (carried) {
+    const rows = Object.values(carried.rows).reduce((sum, more) => sum + more, 0)
+    yield `  ${count(rows, 'row')} carried over of what only the old database knew`
+    for (const { what, onlyBefore, onlyNow } of carried.differences)
+      if (onlyBefore > 0 || onlyNow > 0)
+        yield `  ${what}: ${onlyBefore} of the old database not in the tree, ${onlyNow} of the tree not in it`
+  }
+  if (kept !== undefined) yield `  the old database is ${kept}`
 }
 
 async function copy(session: Session, from: string, to: string): Promise<void> {
