@@ -13,6 +13,7 @@ import { storageOptions } from '#config/slices.ts'
 import { carryOver, checkFile } from '#db/carry-over.ts'
 import type { Db } from '#db/db.ts'
 import { projectDepth, setProjectDepth } from '#db/project-depth.ts'
+import { repositoryPage } from '#db/repositories.ts'
 import { openSqlite } from '#db/sqlite.ts'
 import { systemTotals } from '#db/system-totals.ts'
 import { rebuildUsage } from '#db/usage-recount.ts'
@@ -62,6 +63,11 @@ export async function rebuildDatabaseOf({ name, cwd, alone, log }: RebuildReques
   const read = await readTree(fresh, depth, config, storage, log)
   if (!read)
     throw new CommandFailure(EXIT.failed, 'the tree could not be read to its end: nothing was changed')
+  if (!(await hasRepositories(fresh)))
+    throw new CommandFailure(
+      EXIT.failed,
+      'there is no repository in the tree: is it mounted? Nothing was changed',
+    )
   const carried = former && !alone ? await carryOver(fresh, path) : undefined
   const found = await finish(fresh)
   return { path, kept: former ? await swap(fresh, path) : await put(fresh, path), found, carried }
@@ -130,6 +136,15 @@ async function finish(path: string): Promise<Rebuilt['found']> {
     await db.transaction((tx) => rebuildUsage(tx))
     const { repositories, manifests, tags } = await systemTotals(db)
     return { repositories, manifests, tags }
+  } finally {
+    await db.close()
+  }
+}
+
+async function hasRepositories(path: string): Promise<boolean> {
+  const db = await openSqlite({ path })
+  try {
+    return (await repositoryPage(db, '', 1)).length > 0
   } finally {
     await db.close()
   }
