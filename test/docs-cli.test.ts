@@ -14,7 +14,8 @@ const MEANING: Readonly<Record<keyof typeof EXIT, string>> = {
   notFound: 'what was named does not exist',
   denied: 'not logged in, or not allowed',
   network: 'the registry cannot be reached, or cannot answer now',
-  verification: 'content does not have its digest or size, or the audit log was changed',
+  verification:
+    'content does not have its digest or size, a copy is not the same, or the audit log was changed',
   interrupted: 'ended by Ctrl-C',
   terminated: 'ended by SIGTERM',
 }

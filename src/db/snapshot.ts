@@ -30,8 +30,10 @@ export async function snapshotSqlite(path: string, file: string): Promise<Snapsh
   await rm(part, { force: true })
   await (await open(part, 'wx', MODE)).close()
   try {
-    const source = new DatabaseSync(path, { readOnly: true })
+    // Not read-only: where no server has it open, such a connection would leave its log behind.
+    const source = new DatabaseSync(path)
     try {
+      source.exec('pragma query_only = on; pragma busy_timeout = 10000; pragma wal_autocheckpoint = 0')
       refuseUnfinishedCopy(has(source, UNFINISHED_COPY))
       await backup(source, part, { rate: ALL_PAGES })
     } finally {
