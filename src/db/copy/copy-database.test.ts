@@ -260,6 +260,25 @@ describe('PostgreSQL', { skip: postgresAbsent() }, () => {
     assert.deepEqual(there.map(({ name, type }) => [name, type]).sort(), known.sort())
   })
 
+  test('a server that starts meanwhile waits until the copy is whole, and says so', async () => {
+    const url = await server.createDatabase()
+    const warnings: string[] = []
+    let starting: ReturnType<typeof openPostgres> | undefined
+    let hasStarted = false
+    let overtaken = false
+    await copy(await filled(), url, () => {
+      overtaken ||= hasStarted
+      starting ??= openPostgres({ url, onWarning: (message) => void warnings.push(message) }).finally(() => {
+        hasStarted = true
+      })
+    })
+    const { db, signals } = await (starting ?? assert.fail('the copy had no step'))
+    assert.equal(overtaken, false)
+    assert.match(warnings.join('; '), /copied, by another process: waiting for it/)
+    await signals.close()
+    await db.close()
+  })
+
   test('text that no other engine would keep is named before it is lost', async () => {
     const from = await filled(1)
     alterSqlite(from, "update settings set value = 'a' || char(0) || 'b'")
