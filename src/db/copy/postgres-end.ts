@@ -185,9 +185,11 @@ class PostgresDestination extends PostgresEnd implements CopyDestination {
   }
 
   async begin(source: string): Promise<void> {
-    await this.mark(source)
+    // Of nothing, as long as rows of another copy may be there.
+    await this.mark('')
     await this.resume()
     await this.client.query(`truncate ${this.#outline.tables.map(({ name }) => name).join()}`)
+    await this.mark(source)
   }
 
   async resume(): Promise<void> {

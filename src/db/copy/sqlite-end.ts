@@ -152,11 +152,12 @@ class SqliteDestination extends SqliteEnd implements CopyDestination {
     this.database.close()
     for (const suffix of ['', '-wal', '-shm']) await rm(`${this.label}${suffix}`, { force: true })
     this.database = connectAlone(this.label)
-    await this.mark(source)
+    await this.mark('')
     await this.resume()
     this.inTransaction(() => {
       for (const { name } of this.#outline.tables.toReversed()) this.database.exec(`delete from ${name}`)
     })
+    await this.mark(source)
   }
 
   async resume(): Promise<void> {
