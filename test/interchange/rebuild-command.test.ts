@@ -5,12 +5,14 @@ import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
+import { stringify } from 'yaml'
 import { EXIT } from '#cli/output.ts'
 import { usageDifferences } from '#db/usage-recount.ts'
 import { json, send } from '../http/client.ts'
 import { expectStatus, makeImage, pushImage } from '../http/content.ts'
 import { startManaged } from '../http/people.ts'
 import { startServer, type TestServer } from '../http/server.ts'
+import { gatewayIsMissing, S3Gateway } from '../processes/s3-gateway.ts'
 import { answers, fill } from './filled-server.ts'
 
 const STOWAGE = join(import.meta.dirname, '..', '..', 'bin', 'stowage.js')
@@ -22,7 +24,10 @@ function rebuild(...args: string[]) {
   return { code: status, told: JSON.parse(stdout) }
 }
 
-const databaseOf = (server: TestServer) => join(server.root, 'stowage', 'registry.sqlite')
+const databaseOf = (server: TestServer) => {
+  const apart = join(server.folder, 'facts', 'registry.sqlite')
+  return existsSync(apart) ? apart : join(server.root, 'stowage', 'registry.sqlite')
+}
 
 /** By names, since rows are numbered anew. Times are those of the pass where nothing is carried over. */
 const FACTS: Readonly<Record<string, string>> = {
@@ -154,6 +159,32 @@ test('a push whose link files a crash left unwritten is not lost', async () => {
   await server.start()
   const got = await send(server, 'GET', '/v2/late/push/manifests/v1')
   assert.deepEqual(got.body, image.manifest.bytes)
+})
+
+test('a bucket with link files is as good as a folder', { skip: gatewayIsMissing() ?? false }, async () => {
+  const gateway = await S3Gateway.start()
+  try {
+    const s3 = gateway.storageConfig(gateway.newBucket())
+    await using server = await startServer({ s3, env: { REGISTRY_STORAGE_TREE: 'true' } })
+    const paths = await fill(server)
+    const said = await answers(server, paths)
+    await server.stop()
+    const facts = look(server, FACTS)
+    const config = join(server.folder, 'rebuild.yml')
+    const database = { path: databaseOf(server) }
+    writeFileSync(config, stringify({ version: 0.1, storage: { s3, tree: true }, database }))
+    assert.equal(rebuild(config).code, EXIT.ok)
+    assert.deepEqual(look(server, FACTS), facts)
+    await server.start()
+    assert.deepEqual(await answers(server, paths), said)
+    await server.stop()
+    writeFileSync(config, stringify({ version: 0.1, storage: { s3 }, database }))
+    assert.equal(rebuild(config).code, EXIT.ok, 'SQLite keeps link files by default')
+    writeFileSync(config, stringify({ version: 0.1, storage: { s3, tree: false }, database }))
+    assert.match(rebuild(config).told.error.message, /storage.tree is off/)
+  } finally {
+    await gateway.stop()
+  }
 })
 
 test('people, rules, quotas, history and the audit log are carried over', async () => {
