@@ -160,8 +160,15 @@ for (const [name, open, skip] of [
 
     test('who fails at one has to wait at the others', async () => {
       await member('dan')
-      for (let failure = 0; failure < 8; failure++)
-        await send(first(), 'GET', '/token', { headers: basic('dan', `wrong ${failure}`) })
-      await within(429, basic('dan', PASSWORD), '/token')
+      const deadline = performance.now() + BOUND_MS
+      for (let round = 1; ; round++) {
+        for (let failure = 0; failure < 8; failure++)
+          await send(first(), 'GET', '/token', { headers: basic('dan', `wrong ${round} ${failure}`) })
+        // A login that is right before the others have heard of it ends what they know of those that were wrong.
+        await wait(200 * round)
+        const seen = await statuses(basic('dan', PASSWORD), '/token')
+        if (seen.length === 1 && seen[0] === 429) return
+        assert.ok(performance.now() < deadline, `${seen.join()} instead of 429 everywhere`)
+      }
     })
   })
