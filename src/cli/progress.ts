@@ -26,7 +26,7 @@ export class Progress {
   readonly #now: () => number
   readonly #bars = new Map<string, Bar>()
   #drawnRows = 0
-  #drawnAt = 0
+  #drawnAt = Number.NEGATIVE_INFINITY
   #status = ''
 
   constructor(mode: ProgressMode, output: Output, paint: Paint, now: () => number = () => performance.now()) {
