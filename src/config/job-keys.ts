@@ -1,6 +1,7 @@
 // `jobs`: work in the background.
 import { section } from '#lib/settings/node.ts'
-import { whole } from '#lib/settings/values.ts'
+import { flag, whole } from '#lib/settings/values.ts'
+import { schedule } from './schedule.ts'
 
 export const JOBS = section('Work in the background: collecting garbage, retention, scrubbing.', {
   concurrency: whole('Jobs at the same time in this process. `0` leaves them to other processes.', '', {
@@ -8,3 +9,13 @@ export const JOBS = section('Work in the background: collecting garbage, retenti
     max: 64,
   }),
 })
+
+export const RETENTION = section(
+  'When the retention rules of projects are applied. `stowage admin retention` makes them. Not part of registry:2.',
+  {
+    enabled: flag('Applies them by schedule; `stowage admin retention run` does so at any time.', {
+      initial: true,
+    }),
+    schedule: schedule('When: before garbage is collected.', '0 2 * * *'),
+  },
+)

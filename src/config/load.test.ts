@@ -90,6 +90,7 @@ test('what the sample shows as defaults are the defaults', async () => {
     notifications: bare.config.notifications,
     quotas: bare.config.quotas,
     ratelimits: bare.config.ratelimits,
+    retention: bare.config.retention,
   })
   assert.deepEqual({ ...plainHttp, debug: bare.config.http.debug, headers: {} }, bare.config.http)
   assert.deepEqual(storage.maintenance, bare.config.storage.maintenance)

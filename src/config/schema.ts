@@ -4,7 +4,7 @@ import { oneOf } from '#lib/settings/values.ts'
 import { AUTH } from './auth-keys.ts'
 import { HEALTH } from './health-keys.ts'
 import { HTTP } from './http-keys.ts'
-import { JOBS } from './job-keys.ts'
+import { JOBS, RETENTION } from './job-keys.ts'
 import { LOG } from './log-keys.ts'
 import { NOTIFICATIONS } from './notification-keys.ts'
 import { OUTBOUND } from './outbound-keys.ts'
@@ -29,6 +29,7 @@ export const SCHEMA = section('', {
   events: EVENTS,
   jobs: JOBS,
   quotas: QUOTAS,
+  retention: RETENTION,
   ratelimits: RATES,
   notifications: NOTIFICATIONS,
   proxy: foreign(

@@ -64,6 +64,7 @@ export function backgroundSettings(config: Config): BackgroundSettings {
     pruning: { readsMs: events.readretentionMs, writesMs: events.writeretentionMs },
     tiering: tierSettings(config),
     sweeping: enabled ? { timing: every, ageMs, dryRun: dryrun } : undefined,
+    retention: config.retention.enabled ? config.retention.schedule : undefined,
     gc: {
       timing: gc.enabled ? gc.schedule : undefined,
       graceMs: gc.graceMs,

@@ -80,20 +80,32 @@ export interface UsageDeltaTable {
   tags: Fixed<number>
 }
 
-/** How much of a limit of rate a subject used in a window of time, by all processes together. */
-export interface RateCountTable {
-  /** `<limit> <subject>` */
-  key: Fixed<string>
-  window_start: Fixed<number>
-  amount: number
+export interface RetentionRuleTable {
+  id: Generated<number>
+  project_id: Fixed<number>
+  name: Fixed<string>
+  repository: string
+  tag: string
+  /** JSON lists of patterns. */
+  except_repositories: string
+  except_tags: string
+  newest: number | null
+  pushed_days: number | null
+  pulled_days: number | null
+  signed: number
+  untagged_days: number | null
+  disabled: number
+  created_at: Fixed<number>
+  updated_at: number
+  version: Generated<number>
 }
 
 export interface AuthorizationTables {
   access_rules: AccessRuleTable
   immutability_rules: ImmutabilityRuleTable
+  retention_rules: RetentionRuleTable
   quotas: QuotaTable
   blob_holds: BlobHoldTable
   usage_totals: UsageTotalTable
   usage_deltas: UsageDeltaTable
-  rate_counts: RateCountTable
 }

@@ -11,6 +11,7 @@ import * as sharedUploads from '#db/migrations/0008-shared-uploads.ts'
 import * as cursorLeases from '#db/migrations/0011-cursor-leases.ts'
 import * as eventRequests from '#db/migrations/0012-event-requests.ts'
 import * as rates from '#db/migrations/0013-rates.ts'
+import * as retention from '#db/migrations/0014-retention.ts'
 import type { Tables } from '#db/schema.ts'
 
 const MIGRATIONS = {
@@ -25,6 +26,7 @@ const MIGRATIONS = {
   '0011-cursor-leases': cursorLeases,
   '0012-event-requests': eventRequests,
   '0013-rates': rates,
+  '0014-retention': retention,
 }
 
 /** @throws Error with a sentence for the operator when the schema is newer than this program or a migration fails */

@@ -12,6 +12,7 @@ import type { Collector, GcLimits } from '#maintenance/gc/collector.ts'
 import { GC, gcJob } from '#maintenance/gc/gc-job.ts'
 import { prepareCollection } from '#maintenance/gc/prepare.ts'
 import { pruneOldEvents } from '#maintenance/prune-events.ts'
+import { RETENTION, retentionJob } from '#maintenance/retention/retention-job.ts'
 import { sweepUploads } from '#maintenance/sweep-uploads.ts'
 import { TIER, tierJob } from '#maintenance/tiering/tier-job.ts'
 import type { TierPolicy } from '#maintenance/tiering/tier-policy.ts'
@@ -42,6 +43,8 @@ export interface BackgroundSettings {
   readonly sweeping: { readonly timing: string; readonly ageMs: number; readonly dryRun: boolean } | undefined
   /** Undefined where there is one tier. */
   readonly tiering: { readonly timing: string; readonly policy: TierPolicy } | undefined
+  /** When rules are applied; undefined for not by itself. */
+  readonly retention: string | undefined
   readonly gc: {
     readonly timing: string | undefined
     readonly graceMs: number
@@ -81,6 +84,7 @@ function kindsOf(options: BackgroundOptions): JobKind[] {
   const { tiering } = settings
   return [
     ...(tiering && isTiering(storage) ? [tierJob(registry, storage, tiering.policy)] : []),
+    retentionJob(registry),
     gcJob({
       collector: collectorOf(options),
       graceMs: settings.gc.graceMs,
@@ -117,11 +121,12 @@ function kindsOf(options: BackgroundOptions): JobKind[] {
   ]
 }
 
-function schedulesOf({ gc, sweeping, tiering }: BackgroundSettings): Schedule[] {
+function schedulesOf({ gc, retention, sweeping, tiering }: BackgroundSettings): Schedule[] {
   return [
     { name: 'prune-events', kind: 'prune-events', timing: '@every 1h', input: {} },
     { name: 'recount-usage', kind: 'recount-usage', timing: '@every 24h', input: {} },
     ...(gc.timing === undefined ? [] : [{ name: GC, kind: GC, timing: gc.timing, input: {} }]),
+    ...(retention === undefined ? [] : [{ name: RETENTION, kind: RETENTION, timing: retention, input: {} }]),
     ...(tiering ? [{ name: TIER, kind: TIER, timing: tiering.timing, input: {} }] : []),
     ...(sweeping
       ? [

@@ -10,6 +10,7 @@ import { addProjects } from '#cli/commands/admin/projects.ts'
 import { addQuotas } from '#cli/commands/admin/quotas.ts'
 import { addRepositories, addSystem } from '#cli/commands/admin/repositories.ts'
 import { addRescue } from '#cli/commands/admin/rescue.ts'
+import { addRetention } from '#cli/commands/admin/retention.ts'
 import { addRobots } from '#cli/commands/admin/robots.ts'
 import { addRules } from '#cli/commands/admin/rules.ts'
 import { addUsers } from '#cli/commands/admin/users.ts'
@@ -39,6 +40,7 @@ Examples:
   addFederation(admin, tools)
   addRules(admin, tools)
   addImmutability(admin, tools)
+  addRetention(admin, tools)
   addQuotas(admin, tools)
   addKeys(admin, tools)
   addAudit(admin, tools)

@@ -1,8 +1,10 @@
-// How much of a rate is used up, by whom: one row a rate and a client, as long as anything is.
+// How much of a rate is used up, by whom: one row a rate and a client, as long as anything is. It takes the place of counts by
+// windows, which nothing ever used.
 import { type Kysely, sql } from 'kysely'
 import type { Tables } from '#db/schema.ts'
 
 export async function up(db: Kysely<Tables>): Promise<void> {
+  await db.schema.dropTable('rate_counts').execute()
   await db.schema
     .createTable('rate_uses')
     .addColumn('key', 'text', (column) => column.primaryKey())

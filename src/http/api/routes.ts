@@ -13,6 +13,7 @@ import { MEMBER_ROUTES } from '#http/api/routes/members.ts'
 import { PROJECT_ROUTES } from '#http/api/routes/projects.ts'
 import { QUOTA_ROUTES } from '#http/api/routes/quotas.ts'
 import { REPOSITORY_ROUTES } from '#http/api/routes/repositories.ts'
+import { RETENTION_ROUTES } from '#http/api/routes/retention.ts'
 import { ROBOT_ROUTES } from '#http/api/routes/robots.ts'
 import { SESSION_ROUTES } from '#http/api/routes/sessions.ts'
 import { SYSTEM_ROUTES } from '#http/api/routes/system.ts'
@@ -31,6 +32,7 @@ export const API_ROUTES: readonly ApiRoute[] = [
   ...SESSION_ROUTES,
   ...ACCESS_RULE_ROUTES,
   ...IMMUTABILITY_ROUTES,
+  ...RETENTION_ROUTES,
   ...AUDIT_ROUTES,
   ...JOB_ROUTES,
   ...REPOSITORY_ROUTES,

@@ -15,7 +15,7 @@ import { listOf, name, time, version } from '#http/api/schemas.ts'
 const EXCEPTIONS_MAX = 20
 const TAG_CHARS_MAX = 128
 
-const tagPattern = z
+export const tagPattern = z
   .string()
   .max(TAG_CHARS_MAX)
   .regex(/^[a-zA-Z0-9_.*?-]+$/, 'must be a tag, in which * stands for any text and ? for one character')
