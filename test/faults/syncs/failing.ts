@@ -1,5 +1,6 @@
 // A disk that fails to keep what was written: nothing is acknowledged after it, also when the next sync would succeed.
 import assert from 'node:assert/strict'
+import { setTimeout as wait } from 'node:timers/promises'
 import { type Answer, errorOf, json, send } from '../../http/client.ts'
 import { randomContent } from '../../http/content.ts'
 import type { Part } from '../part.ts'
@@ -8,12 +9,20 @@ import { failSyncs, requireStrace } from './strace.ts'
 
 const MiB = 1024 * 1024
 const DETACH_MS_MAX = 10_000
+const LOG_MS_MAX = 5_000
 
 function isRefused(answer: Answer): void {
   assert.equal(answer.status, 503, `${answer.status} ${answer.body}`)
   const { code, message } = errorOf(answer)
   assert.equal(code, 'UNAVAILABLE')
   assert.match(message, /writes are refused until the server is restarted/)
+}
+
+/** What the server said may come through its pipe after its answers came through their sockets. */
+async function untilLogged(store: StoreUnderTest, pattern: RegExp): Promise<void> {
+  const deadline = performance.now() + LOG_MS_MAX
+  while (!pattern.test(store.process.output) && performance.now() < deadline) await wait(20)
+  assert.match(store.process.output, pattern)
 }
 
 async function factsAreNotKept(say: (line: string) => void): Promise<void> {
@@ -36,7 +45,7 @@ async function factsAreNotKept(say: (line: string) => void): Promise<void> {
   assert.equal(ready.status, 503)
   assert.match(String((json(ready) as { database?: string }).database), /writes are refused/)
   await store.servesAll()
-  assert.match(store.process.output, /the disk failed to keep what the database wrote: writes are refused/)
+  await untilLogged(store, /the disk failed to keep what the database wrote: writes are refused/)
   say('  writes are refused and reads go on, also when the disk works again')
   await store.process.kill()
   store.isSound({ links: false })
