@@ -40,7 +40,7 @@ export async function startListener(
   { log, access }: AppLogs,
   version: string,
   role: Role,
-  { registry, metrics, authentication, background, figures, usage, rates }: OpenRegistry,
+  { registry, metrics, authentication, background, figures, usage, rates, webhooks }: OpenRegistry,
   closers: Closers,
 ): Promise<Listener> {
   const { db, now } = registry
@@ -71,7 +71,7 @@ export async function startListener(
     onRefused: audit && ((error, refused) => noteRefusal(audit, error, refused)),
   })
   const { directory, sessions } = authentication
-  const management = directory && sessions && { directory, sessions }
+  const management = directory && sessions && webhooks && { directory, sessions, webhooks: webhooks.safety }
   const readiness: Readiness = async () => ({ ...(await ownFaults(registry)), ...health.failing() })
   const server = await startServer(
     {

@@ -12,6 +12,7 @@ import { openAuthentication } from '#app/open-authentication.ts'
 import { openNotifications } from '#app/open-notifications.ts'
 import { openRates } from '#app/open-rates.ts'
 import { openStore, startFailure } from '#app/open-store.ts'
+import type { OpenWebhooks, openWebhooks } from '#app/open-webhooks.ts'
 import { announcer, uploadsOf } from '#app/processes.ts'
 import type { Role } from '#app/role.ts'
 import { lookPeriodically, sealPeriodically, startUpkeep } from '#app/upkeep.ts'
@@ -45,6 +46,8 @@ export interface OpenRegistry {
   readonly usage: UsageKeeper
   /** Undefined where nobody is limited, and for a primary, which no client asks. */
   readonly rates: RateLimits | undefined
+  /** Undefined where the registry has no users. */
+  readonly webhooks: OpenWebhooks | undefined
 }
 
 /** Everything but the listener. */
@@ -73,6 +76,10 @@ export async function openRegistry(
   const authentication = await openAuthentication(config, {
     ...{ db, log, now, adminPassword, outbound, signals },
   })
+  const webhooks =
+    authentication.directory &&
+    (await loadWebhooks(config, { db, log, metrics, outbound, now, isTelling: role.kind !== 'worker' }))
+  closers.push(() => webhooks?.webhooks?.close())
   const quotas = { db, defaults: defaultLimits(config), log }
   const usage = new UsageKeeper(quotas)
   closers.push(() => usage.close())
@@ -100,6 +107,7 @@ export async function openRegistry(
     announce: announcer(role, shared, () => {
       tree?.wake()
       notifier?.wake()
+      webhooks?.webhooks?.wake()
     }),
     live: new LiveUploads(config.http.limits.maxopenuploads),
     ...(await uploadsOf(role, shared, db, now)),
@@ -127,12 +135,19 @@ export async function openRegistry(
     watchJobs(metrics, background, now)
     if (tree) metrics.watch('stowage_event_lag', () => tree.lag())
     if (notifier) metrics.watch('stowage_notifications_pending', () => notifier.lag())
+    if (webhooks?.webhooks) metrics.watch('stowage_webhooks_pending', () => webhooks.webhooks?.pending() ?? 0)
     if (!audit) await forgetAuditCursor(db)
     startUpkeep(config, registry, { reserve, access: authentication.upkeep, audit, figures, usage }, closers)
   }
   if (role.kind !== 'alone' && authentication.lookAgain)
     lookPeriodically(authentication.lookAgain, log, closers)
-  return { registry, metrics, authentication, background, tree, figures, usage, rates }
+  return { registry, metrics, authentication, background, tree, figures, usage, rates, webhooks }
+}
+
+/** Without users there are no projects, and none of it is loaded. */
+async function loadWebhooks(...parts: Parameters<typeof openWebhooks>): Promise<OpenWebhooks> {
+  const room = await import('#app/open-webhooks.ts')
+  return room.openWebhooks(...parts)
 }
 
 function guardsOf(config: Config, reserve: Reserve | undefined): Guard[] {

@@ -46,3 +46,16 @@ export const NOTIFICATIONS = section(
   },
   { fieldNames: { events: 'eventconfig' } },
 )
+
+const HOUR_MS = 3_600_000
+
+export const WEBHOOKS = section(
+  'Webhooks of projects, which `stowage admin webhooks` makes. Not part of registry:2.',
+  {
+    giveup: duration('A receiver is tried for so long; then the delivery is dead, and can be replayed.', {
+      initial: 72 * HOUR_MS,
+    }),
+    kept: duration('How long deliveries are listed that were taken.', { initial: 72 * HOUR_MS }),
+    deadkept: duration('How long dead ones can be replayed.', { initial: 720 * HOUR_MS }),
+  },
+)

@@ -6,7 +6,7 @@ import { HEALTH } from './health-keys.ts'
 import { HTTP } from './http-keys.ts'
 import { JOBS, RETENTION } from './job-keys.ts'
 import { LOG } from './log-keys.ts'
-import { NOTIFICATIONS } from './notification-keys.ts'
+import { NOTIFICATIONS, WEBHOOKS } from './notification-keys.ts'
 import { OUTBOUND } from './outbound-keys.ts'
 import { QUOTAS } from './quota-keys.ts'
 import { RATES } from './rate-keys.ts'
@@ -32,6 +32,7 @@ export const SCHEMA = section('', {
   retention: RETENTION,
   ratelimits: RATES,
   notifications: NOTIFICATIONS,
+  webhooks: WEBHOOKS,
   proxy: foreign(
     'stops',
     'A pull-through cache, as soon as `remoteurl` is set.',

@@ -12,6 +12,7 @@ import * as cursorLeases from '#db/migrations/0011-cursor-leases.ts'
 import * as eventRequests from '#db/migrations/0012-event-requests.ts'
 import * as rates from '#db/migrations/0013-rates.ts'
 import * as retention from '#db/migrations/0014-retention.ts'
+import * as webhooks from '#db/migrations/0015-webhooks.ts'
 import type { Tables } from '#db/schema.ts'
 
 const MIGRATIONS = {
@@ -27,6 +28,7 @@ const MIGRATIONS = {
   '0012-event-requests': eventRequests,
   '0013-rates': rates,
   '0014-retention': retention,
+  '0015-webhooks': webhooks,
 }
 
 /** @throws Error with a sentence for the operator when the schema is newer than this program or a migration fails */

@@ -6,6 +6,7 @@ import type { AuthorizationTables } from '#db/authorization-schema.ts'
 import type { IdentityTables } from '#db/identity-schema.ts'
 import type { JobTables } from '#db/job-schema.ts'
 import type { SpaceTables } from '#db/space-schema.ts'
+import type { WebhookTables } from '#db/webhook-schema.ts'
 
 /** Never updated after the insert. */
 type Fixed<T> = ColumnType<T, T, never>
@@ -178,6 +179,7 @@ export interface Tables
     AuditTables,
     JobTables,
     SpaceTables,
+    WebhookTables,
     IdentityTables,
     AuthorizationTables {
   repositories: RepositoryTable

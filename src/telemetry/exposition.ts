@@ -11,6 +11,7 @@ const GAUGES = {
   stowage_store_blobs: 'Blobs stored, each counted once.',
   stowage_event_lag: 'Events recorded that no subscriber has handled yet.',
   stowage_notifications_pending: 'Events that the endpoint which is furthest behind has not been told of.',
+  stowage_webhooks_pending: 'Deliveries to webhooks that wait for their receivers.',
   stowage_jobs_waiting: 'Jobs that wait for their time or for a worker.',
   stowage_jobs_running: 'Jobs that a worker has, here or elsewhere.',
   stowage_jobs_oldest_due_seconds: 'How long the oldest job that is due has waited for a worker.',
@@ -28,6 +29,8 @@ export interface Numbers {
   readonly jobs: ReadonlyMap<string, { readonly kind: string; readonly outcome: string; value: number }>
   /** Requests that rate limits refused, by what is limited and for whom. */
   readonly limited: ReadonlyMap<string, { readonly limit: string; readonly by: string; value: number }>
+  /** Attempts to tell webhooks, by how they ended. */
+  readonly webhooks: ReadonlyMap<string, number>
   readonly gauges: ReadonlyMap<GaugeName, () => number | Promise<number>>
 }
 
@@ -95,6 +98,7 @@ export class Exposition {
     notificationFailures,
     jobs,
     limited,
+    webhooks,
     gauges,
   }: Numbers) {
     this.#requests(cells)
@@ -118,6 +122,7 @@ export class Exposition {
     )
     this.#jobs(jobs)
     this.#limited(limited)
+    this.#webhooks(webhooks)
     for (const [name, help] of Object.entries(GAUGES)) {
       this.#gauge(name, help, () => gauges.get(name as GaugeName))
     }
@@ -182,6 +187,19 @@ export class Exposition {
       collect() {
         this.reset()
         for (const { limit, by, value } of refusals.values()) this.inc({ limit, by }, value)
+      },
+    })
+  }
+
+  #webhooks(attempts: Numbers['webhooks']): void {
+    new Counter({
+      name: 'stowage_webhook_attempts_total',
+      help: 'Attempts to tell webhooks of events, by how they ended.',
+      labelNames: ['result'],
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        for (const [result, value] of attempts) this.inc({ result }, value)
       },
     })
   }

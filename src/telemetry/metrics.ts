@@ -9,6 +9,7 @@ export class Metrics {
   readonly #cells = new RequestCells()
   readonly #readers = new Map<GaugeName, () => number | Promise<number>>()
   readonly #jobs = new Map<string, { readonly kind: string; readonly outcome: string; value: number }>()
+  readonly #webhooks = new Map<string, number>()
   readonly #limited = new Map<string, { readonly limit: string; readonly by: string; value: number }>()
   #readEventsDropped = 0
   #authFailures = 0
@@ -45,6 +46,11 @@ export class Metrics {
     this.#jobs.set(key, ends)
   }
 
+  /** A webhook was told of something, or was not. One of a fixed list. */
+  webhookTried(result: string): void {
+    this.#webhooks.set(result, (this.#webhooks.get(result) ?? 0) + 1)
+  }
+
   /** A request was refused by a rate limit. Both are one of a fixed list. */
   limited(limit: string, by: string): void {
     const key = `${limit} ${by}`
@@ -78,6 +84,7 @@ export class Metrics {
           notificationFailures: () => this.#notificationFailures,
           jobs: this.#jobs,
           limited: this.#limited,
+          webhooks: this.#webhooks,
           gauges: this.#readers,
         }),
     )

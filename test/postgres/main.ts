@@ -18,6 +18,7 @@ const ROOMS = [
   ...globSync('src/access/{project-births,rights,rules}.test.ts'),
   ...globSync('src/access/{quotas,rates}/*.test.ts'),
   ...globSync('src/events/*.test.ts'),
+  ...globSync('src/events/webhooks/*.test.ts'),
   ...globSync('src/maintenance/{gc,scan,tiering}/*.test.ts'),
   'src/maintenance/undelete.test.ts',
   'src/registry/upload-claims.test.ts',

@@ -6,14 +6,24 @@ import type { Identity } from '#access/rights.ts'
 import type { Sessions } from '#access/sessions/sessions.ts'
 import type { Db } from '#db/db.ts'
 import type { UsageDifference } from '#db/usage-recount.ts'
+import type { Unsealed } from '#events/webhooks/deliverer.ts'
 
 export interface Management {
   readonly db: Db
   readonly directory: DatabaseDirectory
   readonly sessions: Sessions
   readonly quotas: Quotas
+  readonly webhooks: WebhookSafety
   /** Milliseconds since 1970. */
   readonly now: () => number
+}
+
+/** What an address and a secret that a user gives have to pass. */
+export interface WebhookSafety {
+  /** @throws OutboundError for an address that must not be reached */
+  check(url: string): Promise<void>
+  seal(unsealed: Unsealed): string
+  unseal(sealed: string): Unsealed | undefined
 }
 
 export interface Quotas {

@@ -14,6 +14,7 @@ import { addRetention } from '#cli/commands/admin/retention.ts'
 import { addRobots } from '#cli/commands/admin/robots.ts'
 import { addRules } from '#cli/commands/admin/rules.ts'
 import { addUsers } from '#cli/commands/admin/users.ts'
+import { addWebhooks } from '#cli/commands/admin/webhooks.ts'
 import type { Tools } from '#cli/session.ts'
 
 export function addAdminCommand(program: Command, tools: Tools): void {
@@ -41,6 +42,7 @@ Examples:
   addRules(admin, tools)
   addImmutability(admin, tools)
   addRetention(admin, tools)
+  addWebhooks(admin, tools)
   addQuotas(admin, tools)
   addKeys(admin, tools)
   addAudit(admin, tools)

@@ -39,18 +39,23 @@ export interface Notification {
 
 /** Undefined for what registry:2 has no word for, and for what no request asked for. */
 export function notificationOf(event: EventRecord, source: EventSource): Notification | undefined {
+  return event.remote === null ? undefined : toldOf(event, source)
+}
+
+/** The same, also of our own work. */
+export function toldOf(event: EventRecord, source: EventSource): Notification | undefined {
   const action = ACTION_OF[event.kind]
-  if (action === undefined || event.remote === null) return undefined
+  if (action === undefined) return undefined
   const isBlob = event.kind.startsWith('blob.')
   const mediaType = action === 'delete' ? undefined : isBlob ? BLOB_TYPE : (event.mediaType ?? undefined)
   const told = {
-    id: idOf(event),
+    id: eventIdOf(event),
     timestamp: new Date(event.at).toISOString(),
     action,
     target: targetOf(event, action, mediaType),
     request: {
       id: event.requestId ?? '',
-      addr: event.remote,
+      addr: event.remote ?? '',
       host: event.origin?.replace(/^https?:\/\//, '') ?? '',
       method: event.method ?? '',
       useragent: event.userAgent ?? '',
@@ -81,7 +86,7 @@ function targetOf(event: EventRecord, action: Action, mediaType: string | undefi
 }
 
 /** The same whenever it is sent again: a receiver knows a repetition by it. */
-function idOf({ id, at, requestId }: EventRecord): string {
+export function eventIdOf({ id, at, requestId }: EventRecord): string {
   const hex = createHash('sha256').update(`${at} ${id} ${requestId}`).digest('hex')
   const variant = ((Number.parseInt(hex.slice(16, 17), 16) & 3) | 8).toString(16)
   return [

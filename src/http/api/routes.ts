@@ -20,6 +20,7 @@ import { SYSTEM_ROUTES } from '#http/api/routes/system.ts'
 import { TAG_ROUTES } from '#http/api/routes/tags.ts'
 import { UNDELETE_ROUTES } from '#http/api/routes/undelete.ts'
 import { USER_ROUTES } from '#http/api/routes/users.ts'
+import { WEBHOOK_ROUTES } from '#http/api/routes/webhooks.ts'
 
 export const API_ROUTES: readonly ApiRoute[] = [
   ...OWN_ROUTES,
@@ -33,6 +34,7 @@ export const API_ROUTES: readonly ApiRoute[] = [
   ...ACCESS_RULE_ROUTES,
   ...IMMUTABILITY_ROUTES,
   ...RETENTION_ROUTES,
+  ...WEBHOOK_ROUTES,
   ...AUDIT_ROUTES,
   ...JOB_ROUTES,
   ...REPOSITORY_ROUTES,

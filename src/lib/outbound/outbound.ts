@@ -32,8 +32,9 @@ export interface OutboundRequest {
   readonly body?: string | Uint8Array
   /** Whether `http:` will do too: never by default, or for what the operator listed alone. */
   readonly plain?: Plain
-  /** Of the body of the reply; a longer one fails. */
+  /** Of the body of the reply; a longer one fails, unless its end may be left out. */
   readonly bytesMax: number
+  readonly mayBeCut?: boolean
   /** From the call to the last byte, redirects included. */
   readonly timeoutMs: number
   /** Redirects that are followed, of GET alone; the one after that fails. By default 3xx is a reply like others. */
@@ -111,7 +112,7 @@ export class Outbound {
 
   async #once(
     url: URL,
-    { method, headers, body, bytesMax, signal }: OutboundRequest,
+    { method, headers, body, bytesMax, mayBeCut = false, signal }: OutboundRequest,
     timeout: AbortSignal,
   ): Promise<OutboundReply> {
     try {
@@ -127,7 +128,8 @@ export class Outbound {
       for await (const chunk of reply.body) {
         bytes += chunk.length
         if (bytes > bytesMax) {
-          reply.body.destroy()
+          reply.body.on('error', () => {}).destroy()
+          if (mayBeCut) break
           throw new OutboundError('too-large', url.host, `answers with more than ${bytesMax} bytes`)
         }
         chunks.push(chunk)
