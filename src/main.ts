@@ -169,6 +169,10 @@ const actions: Actions = {
   copyDatabase,
   rebuildDatabase,
   snapshotDatabase,
+  async work(file, concurrency) {
+    const { work } = await import('#serve.ts')
+    await work(file, concurrency)
+  },
   async serve(file) {
     // Here and not above: a client command needs nothing of the server.
     const { serve } = await import('#serve.ts')

@@ -12,6 +12,7 @@ import { adminPassword } from '#config/environment.ts'
 import { loadConfig } from '#config/load.ts'
 import type { Config } from '#config/schema.ts'
 import { listenOptions } from '#config/slices.ts'
+import { LocalSignals } from '#db/signals.ts'
 import { freeUploadsOf } from '#db/uploads.ts'
 import { releaseHeap } from '#lib/release-heap.ts'
 import { ACCESS_LOG_FD, LOG_FD, type OpenLog, openLog, SHARED_WRITE_BYTES } from '#telemetry/log.ts'
@@ -20,6 +21,8 @@ import packageJson from '../package.json' with { type: 'json' }
 
 /** After the first requests of whoever waited for the start. */
 const SETTLED_MS = 1_000
+/** Of a worker, where its configuration has none. */
+const WORKER_JOBS = 2
 
 /** What a worker begins with. */
 interface WorkerInit {
@@ -63,6 +66,40 @@ export async function serve(file: string | undefined): Promise<void> {
     await orders.follow(running)
     log.info('stopped')
   } finally {
+    await closeLogs(logs)
+  }
+}
+
+/** `worker`: does what servers on the same database leave to others, and serves nobody. */
+export async function work(file: string | undefined, concurrency: number | undefined): Promise<void> {
+  const { config: configured, warnings } = await loadConfig({ file, cwd: process.cwd() })
+  if (configured.database.url === undefined)
+    throw new Error(
+      'a worker shares the database with the servers: name a PostgreSQL in database.url. A server on SQLite does its jobs itself',
+    )
+  // The servers' own file may say that they do none.
+  const jobs = {
+    ...configured.jobs,
+    concurrency: concurrency ?? (configured.jobs.concurrency || WORKER_JOBS),
+  }
+  const config = { ...configured, jobs }
+  const logs = openLogs(config)
+  const { log } = logs
+  for (const warning of warnings) log.warn('the configuration is doubtful', { warning })
+  const orders = new Orders(log)
+  const signals = new LocalSignals()
+  const closing = new AsyncDisposableStack()
+  try {
+    const role = { kind: 'primary', name: randomUUID(), signals } as const
+    closing.defer(() => signals.close())
+    const app = await startApp(config, logs, await given(), role)
+    closing.defer(() => app.stop())
+    closing.defer(await startDebug(config, app.readiness, app.metrics))
+    log.info('working', { jobs: jobs.concurrency })
+    await orders.follow({ reload: () => app.reload(), stop: () => closing.disposeAsync(), kill() {} })
+    log.info('stopped')
+  } finally {
+    await closing.disposeAsync()
     await closeLogs(logs)
   }
 }

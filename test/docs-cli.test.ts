@@ -25,6 +25,7 @@ const nowhere = () => {
 }
 const actions: Actions = {
   serve: nowhere,
+  work: nowhere,
   checkConfig: nowhere,
   adopt: nowhere,
   collectGarbage: nowhere,

@@ -33,6 +33,7 @@ import { addTierCommand } from '#cli/commands/tier.ts'
 import { addUnpackCommand } from '#cli/commands/unpack.ts'
 import { addVerifyCommand } from '#cli/commands/verify.ts'
 import { addVersionCommand } from '#cli/commands/version.ts'
+import { addWorkerCommand } from '#cli/commands/worker.ts'
 import { describeFailure } from '#cli/failure.ts'
 import { addGlobalOptions } from '#cli/global-options.ts'
 import { EXIT, type Output } from '#cli/output.ts'
@@ -57,6 +58,8 @@ export interface AdoptedFolder {
 export interface Actions {
   /** Runs the server until it is told to stop. @param file the configuration; undefined for none named */
   readonly serve: (file: string | undefined) => Promise<void>
+  /** Does jobs until it is told to stop. @param concurrency undefined for what the configuration says */
+  readonly work: (file: string | undefined, concurrency: number | undefined) => Promise<void>
   /** The effective configuration as YAML, secrets masked, and the warnings. */
   readonly checkConfig: (file: string | undefined) => Promise<{ text: string; warnings: readonly string[] }>
   /** Indexes a folder of registry:2 that nobody uses meanwhile. */
@@ -115,6 +118,7 @@ export function buildProgram(name: string, actions: Actions, output: Output): Co
   addGlobalOptions(program)
   const tools = { actions, output }
   addServeCommand(program, tools)
+  addWorkerCommand(program, tools)
   addConfigCommand(program, tools)
   addHtpasswdCommand(program, tools)
   addLoginCommand(program, tools)

@@ -8,6 +8,9 @@ import { run, runJson } from './run.ts'
 
 const COMMANDS = [
   'serve',
+  'worker',
+  'tier plan',
+  'tier run',
   'config check',
   'htpasswd add',
   'login',

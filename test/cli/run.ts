@@ -36,6 +36,7 @@ export async function run(args: readonly string[], around: Surroundings = {}): P
   }
   const actions: Actions = {
     serve: unexpected,
+    work: unexpected,
     checkConfig: async () => ({ text: 'version: 0.1\n', warnings: ['doubtful'] }),
     adopt: unexpected,
     collectGarbage: unexpected,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { locationOf, send, type Target } from '../http/client.ts'
+import { json, locationOf, send, type Target } from '../http/client.ts'
 import { expectStatus, makeImage, openSession, pushImage, randomContent } from '../http/content.ts'
 import { freePort } from '../processes/free-port.ts'
 import { type PostgresServer, postgresAbsent, startPostgres } from '../processes/postgres-server.ts'
@@ -83,6 +83,8 @@ describe('config/postgres-s3.yaml', { skip: missing }, () => {
       REGISTRY_HTTP_HOST: '',
       REGISTRY_HTTP_DEBUG_ADDR: '',
       REGISTRY_LOG_ACCESSLOG_DISABLED: 'true',
+      // Left to a worker.
+      REGISTRY_JOBS_CONCURRENCY: '0',
     }
     const ports = [await startOne(), await startOne()]
     const port = await freePort()
@@ -138,6 +140,42 @@ describe('config/postgres-s3.yaml', { skip: missing }, () => {
     for (const path of paths) expectStatus(await send(at(1), 'GET', path), 404)
   })
 
+  test('jobs that servers leave to others are done by a worker, which can be ended and is none of them', async () => {
+    const job = async (body: object) => {
+      const headers = { 'Content-Type': 'application/json' }
+      return json(await send(at(0), 'POST', '/api/v1/jobs', { headers, body: JSON.stringify(body) })) as Job
+    }
+    const shown = async (id: number) => json(await send(at(1), 'GET', `/api/v1/jobs/${id}`)) as Job
+    const { id } = await job({ kind: 'sweep-uploads', input: { ageSeconds: 3_600 } })
+    await wait(1_500)
+    assert.equal((await shown(id)).state, 'waiting')
+    const worker = await RunningProcess.start(
+      'worker',
+      process.execPath,
+      ['bin/stowage.js', 'worker', '--concurrency', '1', 'config/postgres-s3.yaml'],
+      { env: environment },
+    )
+    try {
+      const deadline = performance.now() + 20_000
+      while ((await shown(id)).state !== 'done') {
+        assert.ok(performance.now() < deadline && !worker.hasEnded, worker.output)
+        await wait(100)
+      }
+    } finally {
+      worker.signal('SIGTERM')
+      assert.equal(await worker.untilEnds(20_000), 0)
+    }
+    assert.match(worker.output, /working/)
+  })
+
+  test('a worker without a database that others have says what it needs', async () => {
+    const alone = await RunningProcess.start('worker', process.execPath, ['bin/stowage.js', 'worker'], {
+      cwd: process.cwd(),
+    })
+    assert.equal(await alone.untilEnds(20_000), 1)
+    assert.match(alone.output, /database\.url/)
+  })
+
   test('clients that try again go on through the proxy when a server is killed, and when one is stopped for an update', async () => {
     for (const how of ['kill', 'stop'] as const) {
       const [gone] = servers.splice(0, 1)
@@ -164,6 +202,11 @@ describe('config/postgres-s3.yaml', { skip: missing }, () => {
     }
   })
 })
+
+interface Job {
+  readonly id: number
+  readonly state: string
+}
 
 const TRIES = 5
 const PAUSE_MS = 200
