@@ -28,6 +28,7 @@ test('the labels on the page are those of the samples', async () => {
   metrics.jobEnded('gc', 'done')
   metrics.limited('pulls', 'account')
   metrics.webhookTried('delivered')
+  metrics.scrubFound('corrupt')
   const text = await (await metrics.exposition()).text()
   for (const { name = '', labels = '' } of rows.filter((row) => row['name']?.startsWith('stowage_'))) {
     const sample = new RegExp(`^${name}(?:_count)?\\{([^}]*)\\}`, 'm').exec(text)?.[1] ?? ''

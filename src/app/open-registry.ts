@@ -125,6 +125,7 @@ export async function openRegistry(
     signals: jobSignals,
     settings: backgroundSettings(config),
     onEnded: (kind, outcome) => metrics.jobEnded(kind, outcome),
+    onScrubFinding: (kind) => metrics.scrubFound(kind),
     recount: async () => ({ wrong: (await usage.prove()).length }),
   })
   const figures = await Figures.open(db, log)

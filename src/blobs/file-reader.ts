@@ -1,5 +1,6 @@
 // Reads a file in large pieces into two buffers: the next read overlaps the use of the current piece.
-import { closeFile, readInto } from '#blobs/file-calls.ts'
+import fs from 'node:fs'
+import { closeFile, isAbsent, openFile, readInto } from '#blobs/file-calls.ts'
 import type { BlobReader } from '#blobs/store.ts'
 
 /** Memory per reader is twice this, less for a small blob. Measured: 256 KiB to 1 MiB cost the same within the noise. */
@@ -73,4 +74,23 @@ export class FileReader implements BlobReader {
       })
     await closeFile(this.#fd, this.size)
   }
+}
+
+export async function openReader(path: string): Promise<FileReader | undefined> {
+  const file = await openForReading(path)
+  return file && new FileReader(file.fd, file.size, file.modifiedAt)
+}
+
+export async function openForReading(path: string) {
+  let fd: number
+  try {
+    fd = await openFile(path, 'r')
+  } catch (error) {
+    if (isAbsent(error)) return undefined
+    throw error
+  }
+  const stat = fs.fstatSync(fd)
+  if (stat.isFile()) return { fd, size: stat.size, modifiedAt: stat.mtimeMs }
+  fs.closeSync(fd)
+  return undefined
 }

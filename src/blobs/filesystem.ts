@@ -17,9 +17,10 @@ import {
   syncFolder,
   truncateFile,
 } from '#blobs/file-calls.ts'
-import { FileReader } from '#blobs/file-reader.ts'
+import { openForReading, openReader } from '#blobs/file-reader.ts'
 import { FilesystemAside } from '#blobs/filesystem-aside.ts'
 import { FilesystemKeys } from '#blobs/filesystem-keys.ts'
+import { FilesystemQuarantine } from '#blobs/filesystem-quarantine.ts'
 import { batches, makeFolderDurably, removeIfEmpty, statIfFile } from '#blobs/folders.ts'
 import { GatheringWriter } from '#blobs/gathering-writer.ts'
 import {
@@ -36,7 +37,7 @@ import {
   UPLOADS_FOLDER,
   uploadPath,
 } from '#blobs/layout.ts'
-import type { BlobReader, BlobStat, BlobStorage, Listing, UploadWriter } from '#blobs/store.ts'
+import type { BlobReader, BlobStat, BlobStorage, Listing, Quarantining, UploadWriter } from '#blobs/store.ts'
 import { KeyedMutex } from '#lib/keyed-mutex.ts'
 import { type Digest, digestFrom } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
@@ -69,11 +70,12 @@ export async function openFilesystemStorage(options: FilesystemStorageOptions): 
   return new FilesystemStorage(root, options.temporaryId)
 }
 
-export class FilesystemStorage implements BlobStorage, Listing {
+export class FilesystemStorage implements BlobStorage, Listing, Quarantining {
   /** The link files of the same tree. */
   readonly keys: FilesystemKeys
   /** Blobs on their way to another tier. */
   readonly aside: FilesystemAside
+  readonly #quarantine: FilesystemQuarantine
   readonly #root: string
   readonly #temporaryId: () => string
   /** Shards whose own name is known to be durable: at most 256. */
@@ -89,6 +91,7 @@ export class FilesystemStorage implements BlobStorage, Listing {
     this.#root = root
     this.#temporaryId = temporaryId
     this.keys = new FilesystemKeys(root, temporaryId)
+    this.#quarantine = new FilesystemQuarantine(root, this.#changing)
     this.aside = new FilesystemAside(root, this.#changing, {
       make: (digest) => this.#makeBlobFolder(this.#at(blobFolder(digest)), digest),
       sync: (digest) => this.#syncFolders(this.#at(blobFolder(digest)), shardOf(digest)),
@@ -116,6 +119,10 @@ export class FilesystemStorage implements BlobStorage, Listing {
     } finally {
       await closeFile(file.fd, file.size)
     }
+  }
+
+  quarantine(digest: Digest, at: number): Promise<string | undefined> {
+    return this.#quarantine.take(digest, at)
   }
 
   async put(digest: Digest, bytes: Uint8Array): Promise<void> {
@@ -335,23 +342,4 @@ async function openAt(path: string, offset: number): Promise<number> {
 
 function outOfOrder(offset: number, present: number): OciError {
   return new OciError('UPLOAD_OUT_OF_ORDER', { detail: { offset, present } })
-}
-
-async function openForReading(path: string) {
-  let fd: number
-  try {
-    fd = await openFile(path, 'r')
-  } catch (error) {
-    if (isAbsent(error)) return undefined
-    throw error
-  }
-  const stat = fs.fstatSync(fd)
-  if (stat.isFile()) return { fd, size: stat.size, modifiedAt: stat.mtimeMs }
-  fs.closeSync(fd)
-  return undefined
-}
-
-async function openReader(path: string): Promise<FileReader | undefined> {
-  const file = await openForReading(path)
-  return file && new FileReader(file.fd, file.size, file.modifiedAt)
 }

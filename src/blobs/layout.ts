@@ -17,6 +17,7 @@
 //       store-id                                                     ties the folder to its database
 //       uploads/<id>                                                 bytes of an open upload, and files being written
 //       aside/<hex>                                                  a blob that moves to a colder tier, for a moment
+//       quarantine/<hex>-<time>                                      bytes that are not what they were called
 //
 // registry:2 passes over the files that are ours; maintenance/link-tree.ts says what each is for.
 //
@@ -30,6 +31,7 @@ export const SHA256_FOLDER = `${BLOBS_FOLDER}/sha256`
 export const REPOSITORIES_FOLDER = `${REGISTRY_FOLDER}/repositories`
 export const UPLOADS_FOLDER = 'stowage/uploads'
 export const ASIDE_FOLDER = 'stowage/aside'
+export const QUARANTINE_FOLDER = 'stowage/quarantine'
 
 const UPLOAD_ID = /^[a-zA-Z0-9_-]{1,64}$/
 const SHARD = /^[0-9a-f]{2}$/
@@ -67,6 +69,11 @@ export function isBlobFolder(name: string, shard: string): boolean {
 /** Where a blob waits until it is sure that the other tier has it. */
 export function asidePath(digest: Digest): string {
   return `${ASIDE_FOLDER}/${encodedOf(digest)}`
+}
+
+/** Where bytes lie that do not have the digest; `at` tells several from each other. */
+export function quarantinePath(digest: Digest, at: number): string {
+  return `${QUARANTINE_FOLDER}/${encodedOf(digest)}-${at}`
 }
 
 /** True for the name of such a file. */

@@ -123,6 +123,29 @@ export function isTiering(store: object): store is Tiering {
   return 'demote' in store
 }
 
+/** Extra power: keeps bytes that are not what they are called, for whoever wants to know why. */
+export interface Quarantining {
+  /**
+   * Sets the bytes of a blob aside. Resolves to where they are; undefined when there are none, or they are good after all: then
+   * nothing is changed. `at` tells several of one digest from each other.
+   */
+  quarantine(digest: Digest, at: number): Promise<string | undefined>
+}
+
+export function isQuarantining(store: object): store is Quarantining {
+  return 'quarantine' in store
+}
+
+/** Extra power: several copies of a blob, of which one can replace another. */
+export interface Mending {
+  /** Replaces what does not have its digest, or is absent where it was, by a copy that does. False when there is none, or nothing to mend. */
+  mend(digest: Digest): Promise<boolean>
+}
+
+export function isMending(store: object): store is Mending {
+  return 'mend' in store
+}
+
 /** Extra power: what a death left that has no id of an upload. */
 export interface Sweeping {
   /** Removes what was begun before a time, milliseconds since 1970; resolves to how much there was. */

@@ -26,6 +26,7 @@ import { addLoginCommand } from '#cli/commands/login.ts'
 import { addLogoutCommand } from '#cli/commands/logout.ts'
 import { addPullCommand } from '#cli/commands/pull.ts'
 import { addPushCommand } from '#cli/commands/push.ts'
+import { addScrubCommand } from '#cli/commands/scrub.ts'
 import { addServeCommand } from '#cli/commands/serve.ts'
 import { addSyncCommand } from '#cli/commands/sync.ts'
 import { addTagCommand } from '#cli/commands/tag.ts'
@@ -137,6 +138,7 @@ export function buildProgram(name: string, actions: Actions, output: Output): Co
   addHistoryCommands(program, tools)
   addGcCommand(program, tools)
   addGarbageCollectCommand(program, tools)
+  addScrubCommand(program, tools)
   addTierCommand(program, tools)
   addJobsCommand(program, tools)
   addAdminCommand(program, tools)

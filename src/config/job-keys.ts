@@ -1,6 +1,6 @@
 // `jobs`: work in the background.
 import { section } from '#lib/settings/node.ts'
-import { flag, whole } from '#lib/settings/values.ts'
+import { byteAmount, flag, whole } from '#lib/settings/values.ts'
 import { schedule } from './schedule.ts'
 
 export const JOBS = section('Work in the background: collecting garbage, retention, scrubbing.', {
@@ -17,5 +17,16 @@ export const RETENTION = section(
       initial: true,
     }),
     schedule: schedule('When: before garbage is collected.', '0 2 * * *'),
+  },
+)
+
+export const SCRUB = section(
+  'Hashes what is stored, to find what a disk has damaged before somebody needs it. Not part of registry:2.',
+  {
+    enabled: flag('Does so by schedule; `stowage scrub` at any time.', { initial: true }),
+    schedule: schedule('When a pass over all blobs begins.', '0 4 * * 0'),
+    rate: byteAmount('Bytes in a second that are read for it; `0` for as fast as it goes.', {
+      initial: 20_000_000,
+    }),
   },
 )

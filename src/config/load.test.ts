@@ -91,6 +91,7 @@ test('what the sample shows as defaults are the defaults', async () => {
     quotas: bare.config.quotas,
     ratelimits: bare.config.ratelimits,
     retention: bare.config.retention,
+    scrub: bare.config.scrub,
     webhooks: bare.config.webhooks,
   })
   assert.deepEqual({ ...plainHttp, debug: bare.config.http.debug, headers: {} }, bare.config.http)

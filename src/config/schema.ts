@@ -4,7 +4,7 @@ import { oneOf } from '#lib/settings/values.ts'
 import { AUTH } from './auth-keys.ts'
 import { HEALTH } from './health-keys.ts'
 import { HTTP } from './http-keys.ts'
-import { JOBS, RETENTION } from './job-keys.ts'
+import { JOBS, RETENTION, SCRUB } from './job-keys.ts'
 import { LOG } from './log-keys.ts'
 import { NOTIFICATIONS, WEBHOOKS } from './notification-keys.ts'
 import { OUTBOUND } from './outbound-keys.ts'
@@ -30,6 +30,7 @@ export const SCHEMA = section('', {
   jobs: JOBS,
   quotas: QUOTAS,
   retention: RETENTION,
+  scrub: SCRUB,
   ratelimits: RATES,
   notifications: NOTIFICATIONS,
   webhooks: WEBHOOKS,

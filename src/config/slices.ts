@@ -64,6 +64,10 @@ export function backgroundSettings(config: Config): BackgroundSettings {
     pruning: { readsMs: events.readretentionMs, writesMs: events.writeretentionMs },
     tiering: tierSettings(config),
     sweeping: enabled ? { timing: every, ageMs, dryRun: dryrun } : undefined,
+    scrub: {
+      timing: config.scrub.enabled ? config.scrub.schedule : undefined,
+      bytesPerSecond: config.scrub.rate,
+    },
     retention: config.retention.enabled ? config.retention.schedule : undefined,
     gc: {
       timing: gc.enabled ? gc.schedule : undefined,

@@ -266,3 +266,18 @@ export async function storedTotals(db: Executor): Promise<{ blobs: number; bytes
     .executeTakeFirstOrThrow()
   return { blobs: Number(row.blobs), bytes: Number(row.bytes ?? 0) }
 }
+
+export type ScrubbedBlob = Pick<BlobRecord, 'id' | 'digest' | 'size'>
+
+/** Blobs that live, by id, after one. */
+export async function blobsAfter(db: Executor, after: number, limit: number): Promise<ScrubbedBlob[]> {
+  const rows = await db.kysely
+    .selectFrom('blobs')
+    .select(['id', 'digest', 'size'])
+    .where('id', '>', after)
+    .where('condemned_at', 'is', null)
+    .orderBy('id')
+    .limit(limit)
+    .execute()
+  return rows as ScrubbedBlob[]
+}

@@ -11,6 +11,8 @@ export const WRITE_KINDS = [
   'repository.deleted',
   /** Most of a quota is used since this push. `size` is the bytes that are used now. */
   'quota.warned',
+  /** Stored bytes of it were found not to have its digest, or gone: it is to be pushed again. */
+  'blob.corrupted',
 ] as const
 
 /** Recorded in batches after the reply; a crash may lose the last few. */

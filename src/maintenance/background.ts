@@ -13,6 +13,8 @@ import { GC, gcJob } from '#maintenance/gc/gc-job.ts'
 import { prepareCollection } from '#maintenance/gc/prepare.ts'
 import { pruneOldEvents } from '#maintenance/prune-events.ts'
 import { RETENTION, retentionJob } from '#maintenance/retention/retention-job.ts'
+import type { FindingKind } from '#maintenance/scrub/scrub-blobs.ts'
+import { SCRUB, scrubJob } from '#maintenance/scrub/scrub-job.ts'
 import { sweepUploads } from '#maintenance/sweep-uploads.ts'
 import { TIER, tierJob } from '#maintenance/tiering/tier-job.ts'
 import type { TierPolicy } from '#maintenance/tiering/tier-policy.ts'
@@ -30,6 +32,8 @@ export interface BackgroundOptions {
   readonly signals: Signals
   readonly settings: BackgroundSettings
   readonly onEnded: (kind: string, outcome: Outcome) => void
+  /** Hears of each blob that a scrub found broken. */
+  readonly onScrubFinding: (kind: FindingKind) => void
   /** Counts what is used anew; resolves to how much was counted wrong. */
   readonly recount: () => Promise<{ readonly wrong: number }>
 }
@@ -43,6 +47,11 @@ export interface BackgroundSettings {
   readonly sweeping: { readonly timing: string; readonly ageMs: number; readonly dryRun: boolean } | undefined
   /** Undefined where there is one tier. */
   readonly tiering: { readonly timing: string; readonly policy: TierPolicy } | undefined
+  readonly scrub: {
+    /** Undefined for not by itself. */
+    readonly timing: string | undefined
+    readonly bytesPerSecond: number
+  }
   /** When rules are applied; undefined for not by itself. */
   readonly retention: string | undefined
   readonly gc: {
@@ -85,6 +94,10 @@ function kindsOf(options: BackgroundOptions): JobKind[] {
   return [
     ...(tiering && isTiering(storage) ? [tierJob(registry, storage, tiering.policy)] : []),
     retentionJob(registry),
+    scrubJob(registry, {
+      bytesPerSecond: settings.scrub.bytesPerSecond,
+      onFinding: options.onScrubFinding,
+    }),
     gcJob({
       collector: collectorOf(options),
       graceMs: settings.gc.graceMs,
@@ -121,12 +134,13 @@ function kindsOf(options: BackgroundOptions): JobKind[] {
   ]
 }
 
-function schedulesOf({ gc, retention, sweeping, tiering }: BackgroundSettings): Schedule[] {
+function schedulesOf({ gc, retention, scrub, sweeping, tiering }: BackgroundSettings): Schedule[] {
   return [
     { name: 'prune-events', kind: 'prune-events', timing: '@every 1h', input: {} },
     { name: 'recount-usage', kind: 'recount-usage', timing: '@every 24h', input: {} },
     ...(gc.timing === undefined ? [] : [{ name: GC, kind: GC, timing: gc.timing, input: {} }]),
     ...(retention === undefined ? [] : [{ name: RETENTION, kind: RETENTION, timing: retention, input: {} }]),
+    ...(scrub.timing === undefined ? [] : [{ name: SCRUB, kind: SCRUB, timing: scrub.timing, input: {} }]),
     ...(tiering ? [{ name: TIER, kind: TIER, timing: tiering.timing, input: {} }] : []),
     ...(sweeping
       ? [

@@ -5,12 +5,10 @@ import {
   type BlobRecord,
   findBlob,
   findRepositoryBlob,
-  forgetBlob,
   type HeldBlobRecord,
   linkBlob,
   repositoriesHolding,
   reviveBlob,
-  setBlobVerified,
   unlinkBlob,
   upsertBlob,
 } from '#db/blobs.ts'
@@ -23,7 +21,7 @@ import type { Caller } from '#identity/caller.ts'
 import { userName } from '#identity/principal.ts'
 import { mayRead, type Readable } from '#identity/readable.ts'
 import { together } from '#lib/together.ts'
-import { type Digest, DigestHash, digestOf } from '#oci/digest.ts'
+import { type Digest, digestOf } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
 import type { RepositoryName } from '#oci/reference.ts'
 import { checkGuards, confirmChange } from '#registry/guards.ts'
@@ -31,6 +29,7 @@ import { keepBytes } from '#registry/keep-bytes.ts'
 import { isCondemned, keepForPush } from '#registry/keep-content.ts'
 import { CACHED_CONTENT_BYTES_MAX, type Registry } from '#registry/registry.ts'
 import { lookUp } from '#registry/upstream.ts'
+import { verifyBlob } from '#registry/verify-blob.ts'
 
 /** Of a blob that very many hold, so many are looked at for one that may be read; the client uploads otherwise. */
 const HOLDERS_MAX = 1_000
@@ -283,47 +282,4 @@ export async function deleteBlob(
   const deleted = await registry.db.transaction(deletion, { mayUseReserve: true, locks })
   if (!deleted) throw new OciError('BLOB_UNKNOWN', { detail: { repository, digest } })
   registry.announce()
-}
-
-/**
- * Hashes bytes that another program wrote, once, before they are first served. Bytes that do not have their digest are
- * forgotten: what is broken is absent, never served.
- */
-async function verifyBlob(registry: Registry, blob: BlobRecord): Promise<boolean> {
-  return registry.verifying.run(blob.digest, async () => {
-    const current = await findBlob(registry.db, blob.digest)
-    if (!current) return false
-    if (current.verifiedAt !== null) return true
-    const sound = await hasItsDigest(registry, blob.digest)
-    const record = async (tx: Transaction) => {
-      // A push of the same bytes may have replaced what we hashed.
-      const latest = await findBlob(tx, blob.digest)
-      if (!latest || latest.verifiedAt !== null) return latest !== undefined
-      if (sound) await setBlobVerified(tx, latest.id, registry.now())
-      else await forgetBlob(tx, latest.id)
-      return sound
-    }
-    const isServed = await registry.db
-      .transaction(record, { locks: [blobLock(blob.digest)] })
-      .catch((error) => {
-        // A full disk only keeps us from remembering what we know: it is hashed again the next time.
-        if (error instanceof OciError && error.reason === 'STORAGE_FULL') return sound
-        throw error
-      })
-    if (!isServed)
-      registry.log.warn('stored bytes do not have their digest and are not served', { digest: blob.digest })
-    return isServed
-  })
-}
-
-async function hasItsDigest(registry: Registry, digest: Digest): Promise<boolean> {
-  const reader = await registry.storage.open(digest)
-  if (!reader) return false
-  try {
-    const hash = new DigestHash('sha256')
-    for await (const chunk of reader.chunks()) hash.update(chunk)
-    return hash.finish() === digest
-  } finally {
-    await reader.close()
-  }
 }

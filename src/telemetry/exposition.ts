@@ -29,6 +29,8 @@ export interface Numbers {
   readonly jobs: ReadonlyMap<string, { readonly kind: string; readonly outcome: string; value: number }>
   /** Requests that rate limits refused, by what is limited and for whom. */
   readonly limited: ReadonlyMap<string, { readonly limit: string; readonly by: string; value: number }>
+  /** Blobs that scrubs found broken, by what became of them. */
+  readonly scrubbed: ReadonlyMap<string, number>
   /** Attempts to tell webhooks, by how they ended. */
   readonly webhooks: ReadonlyMap<string, number>
   readonly gauges: ReadonlyMap<GaugeName, () => number | Promise<number>>
@@ -99,6 +101,7 @@ export class Exposition {
     jobs,
     limited,
     webhooks,
+    scrubbed,
     gauges,
   }: Numbers) {
     this.#requests(cells)
@@ -122,7 +125,18 @@ export class Exposition {
     )
     this.#jobs(jobs)
     this.#limited(limited)
-    this.#webhooks(webhooks)
+    this.#counts(
+      'stowage_webhook_attempts_total',
+      'Attempts to tell webhooks of events, by how they ended.',
+      'result',
+      webhooks,
+    )
+    this.#counts(
+      'stowage_scrub_findings_total',
+      'Blobs that a scrub found broken, by what became of them.',
+      'finding',
+      scrubbed,
+    )
     for (const [name, help] of Object.entries(GAUGES)) {
       this.#gauge(name, help, () => gauges.get(name as GaugeName))
     }
@@ -191,15 +205,15 @@ export class Exposition {
     })
   }
 
-  #webhooks(attempts: Numbers['webhooks']): void {
+  #counts(name: string, help: string, label: string, counts: ReadonlyMap<string, number>): void {
     new Counter({
-      name: 'stowage_webhook_attempts_total',
-      help: 'Attempts to tell webhooks of events, by how they ended.',
-      labelNames: ['result'],
+      name,
+      help,
+      labelNames: [label],
       registers: [this.#registry],
       collect() {
         this.reset()
-        for (const [result, value] of attempts) this.inc({ result }, value)
+        for (const [of, value] of counts) this.inc({ [label]: of }, value)
       },
     })
   }

@@ -9,6 +9,7 @@ export class Metrics {
   readonly #cells = new RequestCells()
   readonly #readers = new Map<GaugeName, () => number | Promise<number>>()
   readonly #jobs = new Map<string, { readonly kind: string; readonly outcome: string; value: number }>()
+  readonly #scrubbed = new Map<string, number>()
   readonly #webhooks = new Map<string, number>()
   readonly #limited = new Map<string, { readonly limit: string; readonly by: string; value: number }>()
   #readEventsDropped = 0
@@ -44,6 +45,11 @@ export class Metrics {
     const ends = this.#jobs.get(key) ?? { kind, outcome, value: 0 }
     ends.value += 1
     this.#jobs.set(key, ends)
+  }
+
+  /** A scrub found a blob that is broken. One of a fixed list. */
+  scrubFound(finding: string): void {
+    this.#scrubbed.set(finding, (this.#scrubbed.get(finding) ?? 0) + 1)
   }
 
   /** A webhook was told of something, or was not. One of a fixed list. */
@@ -85,6 +91,7 @@ export class Metrics {
           jobs: this.#jobs,
           limited: this.#limited,
           webhooks: this.#webhooks,
+          scrubbed: this.#scrubbed,
           gauges: this.#readers,
         }),
     )

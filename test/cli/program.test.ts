@@ -9,6 +9,7 @@ import { run, runJson } from './run.ts'
 const COMMANDS = [
   'serve',
   'worker',
+  'scrub',
   'tier plan',
   'tier run',
   'config check',

@@ -1,6 +1,7 @@
 // Blobs and uploads as objects of a bucket, at registry:2's own keys (see layout.ts). What is acknowledged is durable: S3 answers
 // when it has the bytes.
-import { blobPath, isBlobFolder, isShard, SHA256_FOLDER } from '#blobs/layout.ts'
+import { hasDigest } from '#blobs/has-digest.ts'
+import { blobPath, isBlobFolder, isShard, quarantinePath, SHA256_FOLDER } from '#blobs/layout.ts'
 import type { Bucket } from '#blobs/s3/bucket.ts'
 import { collect } from '#blobs/s3/collect.ts'
 import { ObjectReader } from '#blobs/s3/object-reader.ts'
@@ -12,6 +13,7 @@ import type {
   BlobStat,
   BlobStorage,
   Listing,
+  Quarantining,
   Redirecting,
   Sweeping,
   UploadWriter,
@@ -21,7 +23,10 @@ import { type Digest, digestFrom, encodedOf } from '#oci/digest.ts'
 /** Signs an address of a path for so many seconds. */
 export type SignAddress = (path: string, expiresInSec: number) => Promise<URL>
 
-export class S3Storage implements BlobStorage, Listing, Redirecting, Sweeping {
+/** What the service copies in one request. */
+const COPY_BYTES_MAX = 5 * 1024 ** 3
+
+export class S3Storage implements BlobStorage, Listing, Quarantining, Redirecting, Sweeping {
   /** The link files of the same tree. */
   readonly keys: S3Keys
   readonly #bucket: Bucket
@@ -68,6 +73,18 @@ export class S3Storage implements BlobStorage, Listing, Redirecting, Sweeping {
     const stat = await this.#bucket.head(blobPath(digest))
     if (stat) await this.#bucket.delete(blobPath(digest))
     return stat !== undefined
+  }
+
+  /**
+   * A copy: a push may replace the object at any moment, and no delete could tell that from what was hashed. What nothing needs is
+   * collected as garbage, and a push of the same content replaces it.
+   */
+  async quarantine(digest: Digest, at: number): Promise<string | undefined> {
+    const [path, aside] = [blobPath(digest), quarantinePath(digest, at)]
+    const stat = await this.#bucket.head(path)
+    if (!stat || stat.size > COPY_BYTES_MAX || (await hasDigest(this, digest)) !== false) return undefined
+    await this.#bucket.copy(path, stat.etag, aside)
+    return aside
   }
 
   async *blobs(): AsyncGenerator<{

@@ -7,12 +7,16 @@
 //
 // So nothing but a deletion of the blob ever removes a cold copy. A hot one that a death left set aside is judged at the next open.
 import type { FilesystemStorage } from '#blobs/filesystem.ts'
+import { hasDigest } from '#blobs/has-digest.ts'
 import {
   type BlobReader,
   type BlobStat,
   type BlobStorage,
+  isQuarantining,
   isSweeping,
   type Listing,
+  type Mending,
+  type Quarantining,
   type Sweeping,
   type Tiering,
   type UploadWriter,
@@ -40,7 +44,7 @@ export async function openTieredStorage(options: TieredOptions): Promise<TieredS
   return storage
 }
 
-export class TieredStorage implements BlobStorage, Listing, Sweeping, Tiering {
+export class TieredStorage implements BlobStorage, Listing, Mending, Quarantining, Sweeping, Tiering {
   readonly #hot: FilesystemStorage
   readonly #cold: BlobStorage & Listing
   readonly #temporaryId: () => string
@@ -131,11 +135,29 @@ export class TieredStorage implements BlobStorage, Listing, Sweeping, Tiering {
     return this.#cold.blobs()
   }
 
+  /** A copy that has its digest takes the place of one that has not; a tier without a copy needs none. */
+  mend(digest: Digest): Promise<boolean> {
+    return this.#moving.run(digest, async () => {
+      const [hot, cold] = [await hasDigest(this.#hot, digest), await hasDigest(this.#cold, digest)]
+      if (hot === false && cold) return copyBlob(this.#cold, this.#hot, digest, this.#temporaryId())
+      if (cold === false && hot) return copyBlob(this.#hot, this.#cold, digest, this.#temporaryId())
+      return false
+    })
+  }
+
+  quarantine(digest: Digest, at: number): Promise<string | undefined> {
+    return this.#moving.run(digest, async () => {
+      const cold = isQuarantining(this.#cold) ? await this.#cold.quarantine(digest, at) : undefined
+      return (await this.#hot.quarantine(digest, at)) ?? cold
+    })
+  }
+
   demote(digest: Digest): Promise<boolean> {
     return this.#moving.run(digest, async () => {
       const stat = await this.#hot.stat(digest)
       if (!stat) return false
-      if ((await this.#cold.stat(digest))?.size !== stat.size)
+      // A copy that lay there for long is believed when it has been read: it may be the only one in a moment.
+      if (!(await hasDigest(this.#cold, digest)))
         await copyBlob(this.#hot, this.#cold, digest, this.#temporaryId())
       await this.#hot.aside.take(digest)
       return this.#judge(digest)
