@@ -1,9 +1,10 @@
 // Bytes that are not what they were called, out of the way and kept.
 import { openReader } from '#blobs/file-reader.ts'
 import { makeFolderDurably, removeIfEmpty, removeIfThere, renameIfThere, statIfFile } from '#blobs/folders.ts'
+import { readsAs } from '#blobs/has-digest.ts'
 import { blobFolder, blobPath, QUARANTINE_FOLDER, quarantinePath } from '#blobs/layout.ts'
 import type { KeyedMutex } from '#lib/keyed-mutex.ts'
-import { type Digest, DigestHash } from '#oci/digest.ts'
+import type { Digest } from '#oci/digest.ts'
 
 export class FilesystemQuarantine {
   readonly #root: string
@@ -21,7 +22,8 @@ export class FilesystemQuarantine {
       if (!(await statIfFile(path))) return undefined
       await makeFolderDurably(this.#at(QUARANTINE_FOLDER))
       await renameIfThere(path, aside)
-      if (!(await isFileOf(aside, digest))) {
+      const reader = await openReader(aside)
+      if (!reader || !(await readsAs(reader, digest))) {
         await removeIfEmpty(this.#at(blobFolder(digest)))
         return aside
       }
@@ -33,17 +35,5 @@ export class FilesystemQuarantine {
 
   #at(path: string): string {
     return `${this.#root}/${path}`
-  }
-}
-
-async function isFileOf(path: string, digest: Digest): Promise<boolean> {
-  const reader = await openReader(path)
-  if (!reader) return false
-  try {
-    const hash = new DigestHash('sha256')
-    for await (const chunk of reader.chunks()) hash.update(chunk)
-    return hash.finish() === digest
-  } finally {
-    await reader.close()
   }
 }

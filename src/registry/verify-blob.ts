@@ -1,8 +1,8 @@
 // Whether stored bytes are what they are called.
+import { hasDigest } from '#blobs/has-digest.ts'
 import { type BlobRecord, findBlob, forgetBlob, setBlobVerified } from '#db/blobs.ts'
 import type { Transaction } from '#db/db.ts'
 import { blobLock } from '#db/locks.ts'
-import { type Digest, DigestHash } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
 import type { Registry } from '#registry/registry.ts'
 
@@ -15,7 +15,7 @@ export async function verifyBlob(registry: Registry, blob: BlobRecord): Promise<
     const current = await findBlob(registry.db, blob.digest)
     if (!current) return false
     if (current.verifiedAt !== null) return true
-    const sound = await hasItsDigest(registry, blob.digest)
+    const sound = (await hasDigest(registry.storage, blob.digest)) === true
     const record = async (tx: Transaction) => {
       // A push of the same bytes may have replaced what we hashed.
       const latest = await findBlob(tx, blob.digest)
@@ -35,16 +35,4 @@ export async function verifyBlob(registry: Registry, blob: BlobRecord): Promise<
       registry.log.warn('stored bytes do not have their digest and are not served', { digest: blob.digest })
     return isServed
   })
-}
-
-async function hasItsDigest(registry: Registry, digest: Digest): Promise<boolean> {
-  const reader = await registry.storage.open(digest)
-  if (!reader) return false
-  try {
-    const hash = new DigestHash('sha256')
-    for await (const chunk of reader.chunks()) hash.update(chunk)
-    return hash.finish() === digest
-  } finally {
-    await reader.close()
-  }
 }

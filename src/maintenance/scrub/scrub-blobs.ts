@@ -1,7 +1,7 @@
 // Hashes what is stored, blob after blob at a set rate. What does not have its digest is replaced by a good copy where there is one, and
 // is otherwise set aside and forgotten: what is broken is absent, never served, and a push of it is asked for its bytes again.
 
-import { hasDigest } from '#blobs/has-digest.ts'
+import { hasDigest, readsAs } from '#blobs/has-digest.ts'
 import { isMending, isQuarantining } from '#blobs/store.ts'
 import { type BlobRecord, blobsAfter, findBlob, type ScrubbedBlob, setBlobVerified } from '#db/blobs.ts'
 import type { Transaction } from '#db/db.ts'
@@ -10,7 +10,7 @@ import { type Usage, usesOfBlob } from '#db/uses-of-blob.ts'
 import { recordEvent } from '#events/record.ts'
 import { internalCaller } from '#identity/caller.ts'
 import { Pace } from '#lib/pace.ts'
-import { type Digest, DigestHash, digestOf } from '#oci/digest.ts'
+import { type Digest, digestOf } from '#oci/digest.ts'
 import { CACHED_CONTENT_BYTES_MAX, type Registry } from '#registry/registry.ts'
 import { verifyBlob } from '#registry/verify-blob.ts'
 
@@ -139,17 +139,7 @@ class Scrub {
   async #isGood(digest: Digest): Promise<boolean | undefined> {
     const { registry, signal } = this.#options
     const reader = await registry.storage.open(digest)
-    if (!reader) return undefined
-    try {
-      const hash = new DigestHash('sha256')
-      for await (const chunk of reader.chunks()) {
-        hash.update(chunk)
-        await this.#pace.take(chunk.length, signal)
-      }
-      return hash.finish() === digest
-    } finally {
-      await reader.close()
-    }
+    return reader && readsAs(reader, digest, (bytes) => this.#pace.take(bytes, signal))
   }
 
   async #noteGood({ id, digest }: ScrubbedBlob, at: number): Promise<void> {
