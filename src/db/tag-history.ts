@@ -59,3 +59,48 @@ export async function tagsDeletedFrom(
     .execute()
   return rows.flatMap(({ tag }) => (tag === null ? [] : [tag]))
 }
+
+export interface DeletedTag {
+  readonly tag: string
+  /** What it pointed at. */
+  readonly digest: Digest
+  readonly deletedAt: number
+  readonly deletedBy: string | null
+}
+
+/** Tags that are not there now, by name after `last`; the last deletion of each since a time. */
+export async function deletedTags(
+  db: Executor,
+  of: { readonly repository: string; readonly since: number; readonly last: string; readonly limit: number },
+): Promise<DeletedTag[]> {
+  const rows = await db.kysely
+    .selectFrom('events as e')
+    .innerJoin(
+      (query) =>
+        query
+          .selectFrom('events')
+          .select((select) => ['tag', select.fn.max('id').as('id')])
+          .where('repository', '=', of.repository)
+          .where('tag', '>', of.last)
+          .where('kind', '=', 'tag.deleted')
+          .where('at', '>=', of.since)
+          .where('digest', 'is not', null)
+          .where(OF_TAGS)
+          .where('tag', 'not in', (present) =>
+            present
+              .selectFrom('tags as t')
+              .innerJoin('repositories as r', 'r.id', 't.repository_id')
+              .select('t.name')
+              .where('r.name', '=', of.repository),
+          )
+          .groupBy('tag')
+          .orderBy('tag')
+          .limit(of.limit)
+          .as('last'),
+      (join) => join.onRef('last.id', '=', 'e.id'),
+    )
+    .select(['e.tag', 'e.digest', 'e.at as deletedAt', 'e.actor as deletedBy'])
+    .orderBy('e.tag')
+    .execute()
+  return rows as DeletedTag[]
+}

@@ -26,7 +26,14 @@ import { mountBlob, statBlob } from '#registry/blobs.ts'
 import type { Guard } from '#registry/guards.ts'
 import { deleteManifest, readManifest } from '#registry/manifests.ts'
 import { purgeManifest } from '#registry/purge.ts'
-import { listDeleted, listTagHistory, restoreManifest, restoreTag, rollBackTag } from '#registry/undelete.ts'
+import {
+  listDeleted,
+  listDeletedTags,
+  listTagHistory,
+  restoreManifest,
+  restoreTag,
+  rollBackTag,
+} from '#registry/undelete.ts'
 import { openFacts } from '../../test/processes/test-database.ts'
 
 const HOUR_MS = 3_600_000
@@ -88,12 +95,22 @@ test('a deleted manifest is invisible with its layers, survives collections, and
     listed.map(({ digest, size }) => ({ digest, size })),
     [{ digest: image.digest, size: image.bytes.length }],
   )
+  const page = (last: string, limit: number) => listDeletedTags(registry, app, { last, limit })
+  assert.deepEqual(
+    (await page('', 10)).map(({ tag, digest }) => ({ tag, digest })),
+    ['1.0', 'latest'].map((tag) => ({ tag, digest: image.digest })),
+  )
+  assert.deepEqual(
+    (await page('1.0', 1)).map(({ tag }) => tag),
+    ['latest'],
+  )
   assert.equal((await collect()).blobs, 0)
   const restored = await restoreManifest(registry, CALLER, app, image.digest)
   assert.deepEqual(restored, { digest: image.digest, tags: ['1.0', 'latest'] })
   assert.deepEqual(await tagsOf(app), ['1.0', 'latest'])
   assert.ok(await statBlob(registry, app, layer))
   assert.deepEqual(await listDeleted(registry, app, { last: '', limit: 10 }), [])
+  assert.deepEqual(await page('', 10), [])
 })
 
 test('after the window, or a purging collection, nothing is left', async () => {

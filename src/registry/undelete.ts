@@ -11,7 +11,7 @@ import { namesOfBlobs } from '#db/garbage.ts'
 import { blobLock, repositoryLock } from '#db/locks.ts'
 import { findManifest, findTaggedManifest } from '#db/manifests.ts'
 import { ensureRepository } from '#db/repositories.ts'
-import { type TagMoment, tagHistory, tagsDeletedFrom } from '#db/tag-history.ts'
+import { type DeletedTag, deletedTags, type TagMoment, tagHistory, tagsDeletedFrom } from '#db/tag-history.ts'
 import type { Caller } from '#identity/caller.ts'
 import { type Digest, isDigest } from '#oci/digest.ts'
 import { OciError } from '#oci/errors.ts'
@@ -39,6 +39,15 @@ export function listDeleted(
   page: { readonly last: string; readonly limit: number },
 ): Promise<DeletedManifestRecord[]> {
   return deletedPage(registry.db, repository, { ...page, since: since(registry) })
+}
+
+/** Tags that were deleted in the window and are not there, by name: each can be restored while its manifest is there or can be. */
+export function listDeletedTags(
+  registry: Registry,
+  repository: RepositoryName,
+  page: { readonly last: string; readonly limit: number },
+): Promise<DeletedTag[]> {
+  return deletedTags(registry.db, { repository, ...page, since: since(registry) })
 }
 
 /**

@@ -47,9 +47,22 @@ test('a deleted tag comes back, and one that was moved goes back', async () => {
   assert.equal((await head()).headers['docker-content-digest'], one.manifest.digest)
   await done(['delete', '--yes', image(`team/app@${one.manifest.digest}`)])
   assert.equal((await head()).status, 404)
-  assert.match((await done(['restore', image('team/app')])).join(), new RegExp(one.manifest.digest))
+  assert.deepEqual(
+    (await done(['restore', image('team/app')])).map((line) => line.split(/ {2,}/)[0]),
+    ['team/app:stable', `team/app@${one.manifest.digest}`],
+  )
   await done(['restore', image('team/app:stable')])
+  assert.deepEqual(await done(['restore', image('team/app')]), [])
   assert.equal((await head()).headers['docker-content-digest'], one.manifest.digest)
+})
+
+test('a tag that was deleted alone is listed, and comes back by its name', async () => {
+  await pushImage(server, 'team/tags', 'v1', makeImage())
+  await done(['delete', '--yes', image('team/tags:v1')])
+  assert.match((await done(['restore', image('team/tags')])).join(), /^team\/tags:v1 {2}/)
+  await done(['restore', image('team/tags:v1')])
+  assert.equal((await send(server, 'HEAD', '/v2/team/tags/manifests/v1')).status, 200)
+  assert.deepEqual(await done(['restore', image('team/tags')]), [])
 })
 
 test('an image is deleted at once', async () => {

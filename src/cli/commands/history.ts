@@ -74,15 +74,15 @@ const restore =
   async (client, session) => {
     const base = `/repositories/${part(repository)}`
     if (tag === undefined && digest === undefined) {
-      const items = await client.list(`${base}/deleted`)
-      session.print(items, () =>
-        table(
-          items.map((item) => [
-            String(item['digest']),
-            String(item['deletedAt']),
-            String(item['deletedBy'] ?? ''),
-          ]),
-        ),
+      const [tags, manifests] = [
+        await client.list(`${base}/deleted-tags`),
+        await client.list(`${base}/deleted`),
+      ]
+      session.print({ tags, manifests }, () =>
+        table([
+          ...tags.map((item) => deletedRow(item, `${repository}:${item['tag']}`)),
+          ...manifests.map((item) => deletedRow(item, `${repository}@${item['digest']}`)),
+        ]),
       )
       return
     }
@@ -90,6 +90,10 @@ const restore =
     const restored = (await client.send({ method: 'POST', path: `${base}/restore`, body })) as Item
     sayPlace(session, repository, restored)
   }
+
+function deletedRow(item: Item, name: string): string[] {
+  return [name, String(item['deletedAt']), String(item['deletedBy'] ?? '')]
+}
 
 const history =
   (image: Image): Work =>

@@ -8,12 +8,25 @@ import { listOf, time } from '#http/api/schemas.ts'
 import { isDigest, parseDigest } from '#oci/digest.ts'
 import { parseReference, parseTag } from '#oci/reference.ts'
 import { purgeManifest } from '#registry/purge.ts'
-import { listDeleted, listTagHistory, restoreManifest, restoreTag, rollBackTag } from '#registry/undelete.ts'
+import {
+  listDeleted,
+  listDeletedTags,
+  listTagHistory,
+  restoreManifest,
+  restoreTag,
+  rollBackTag,
+} from '#registry/undelete.ts'
 
 const deleted = z.object({
   digest: z.string(),
   mediaType: z.string(),
   size: z.int(),
+  deletedAt: time,
+  deletedBy: z.string().nullable(),
+})
+const deletedTag = z.object({
+  tag: z.string(),
+  digest: z.string(),
   deletedAt: time,
   deletedBy: z.string().nullable(),
 })
@@ -44,6 +57,25 @@ export const UNDELETE_ROUTES: readonly ApiRoute[] = [
         ...{ digest, mediaType, size, deletedBy },
         deletedAt: timeText(deletedAt),
       }))
+      return page({ items: views, next })
+    },
+  }),
+  contentRoute({
+    method: 'GET',
+    path: '/repositories/:repository/deleted-tags',
+    needs: 'delete',
+    about:
+      'Lists tags that were deleted and are not there, by name; each can be restored while its manifest is there or can be.',
+    isList: true,
+    reply: listOf(deletedTag),
+    async handle({ registry, repository, paging }) {
+      const rows = await listDeletedTags(registry, repository, {
+        last: paging.after,
+        limit: paging.limit + 1,
+      })
+      const items = rows.slice(0, paging.limit)
+      const next = rows.length > items.length ? items.at(-1)?.tag : undefined
+      const views = items.map((row) => ({ ...row, deletedAt: timeText(row.deletedAt) }))
       return page({ items: views, next })
     },
   }),
