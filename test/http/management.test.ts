@@ -407,7 +407,7 @@ describe('every answer', () => {
     assert.equal(answer.headers['content-type'], 'application/problem+json')
   })
 
-  test('a body that is too large, no JSON, or of another type is refused', async () => {
+  test('a body that is too large, no JSON, or of another type is refused (zot #3977)', async () => {
     const raw = (body: string, type = 'application/json') =>
       send(admin(), 'POST', '/api/v1/users', { headers: { 'Content-Type': type }, body })
     expectStatus(await raw(`{"name":"${'x'.repeat(70_000)}"}`), 413)

@@ -245,7 +245,7 @@ describe('by OpenID Connect', () => {
     'javascript:alert(1)',
     `/${'a'.repeat(2_000)}`,
   ])
-    test(`Harbor CVE-2024-22244: no login leads to ${JSON.stringify(path.slice(0, 40))}`, async () => {
+    test(`Harbor CVE-2024-22244, zot callback_ui: no login leads to ${JSON.stringify(path.slice(0, 40))}`, async () => {
       expectStatus(await call('GET', `/auth/oidc/login?return=${encodeURIComponent(path)}`, {}), 400)
     })
 

@@ -68,6 +68,12 @@ test('names of accounts that are no names, and addresses that are none (CVE-2025
   }
 })
 
+test('numbers for operators are not on the port of clients (zot #3984)', async () => {
+  for (const path of ['/metrics', '/debug/vars', '/debug/pprof/'])
+    for (const target of [managed.as('admin'), { port: managed.server.port }])
+      expectStatus(await send(target, 'GET', path), 404)
+})
+
 test('manifests that say they are pages (CVE-2025-32019)', async () => {
   const admin = managed.as('admin')
   for (const [tag, mediaType] of Object.entries({

@@ -15,7 +15,7 @@ const IMPATIENT = {
   REGISTRY_HTTP_LIMITS_MINRATEWINDOW: '1s',
 }
 
-describe('slowness', { concurrency: true }, () => {
+describe('slowness (zot #3982)', { concurrency: true }, () => {
   describe('of headers', { concurrency: true }, () => {
     test('headers that never end are cut, however steadily they trickle', async () => {
       await using server = await startServer({ env: { REGISTRY_HTTP_LIMITS_HEADERTIMEOUT: '500ms' } })
